@@ -1,0 +1,153 @@
+"""Corpus manifests: which interval of which file is speech or noise, and in which split.
+
+A manifest is a CSV file; its paths are relative to its own folder.  Required columns:
+
+    path          audio file
+    kind          speech | noise
+    split         train | valid | test
+    group         speaker or recording; never in two splits
+    start, end    samples at 16 kHz in the file as `tinyse.audio.io.read_audio` gives it, end exclusive
+    sample_rate   16000 (the rate that `start` and `end` count in)
+
+Optional: speaker (default: the group), noise_class, language, source, licence, and file_rate and
+file_channels (what the file itself holds, where that is not 16 kHz mono).  Other columns are ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal, cast
+
+import msgspec
+
+from tinyse.audio.tables import Row, Table, read_table, to_csv
+from tinyse.errors import InputError
+from tinyse.files import sha256, write_text
+
+Kind = Literal["speech", "noise"]
+Split = Literal["train", "valid", "test"]
+KINDS: tuple[Kind, ...] = ("speech", "noise")
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+RATE = 16000
+REQUIRED = ("path", "kind", "split", "group", "start", "end", "sample_rate")
+_REMEDY = "make the manifest with: tinyse data prepare"
+
+
+class Interval(msgspec.Struct, frozen=True, kw_only=True):
+    """Samples `start` .. `end` (exclusive) of one file."""
+
+    path: str
+    kind: Kind
+    split: Split
+    group: str
+    start: int
+    end: int
+    speaker: str = ""
+    noise_class: str = ""
+    language: str = ""
+    source: str = ""
+    licence: str = ""
+    sample_rate: int = RATE
+    file_rate: int = RATE
+    file_channels: int = 1
+
+    @property
+    def samples(self) -> int:
+        return self.end - self.start
+
+
+class Corpus(msgspec.Struct, frozen=True):
+    """A manifest that was read; `root` is the folder its paths are relative to."""
+
+    root: Path
+    name: str
+    sha256: str
+    intervals: tuple[Interval, ...]
+
+    def select(self, kind: Kind | None = None, split: Split | None = None) -> tuple[Interval, ...]:
+        """The intervals of one kind and one split (None: of all)."""
+        return tuple(
+            interval
+            for interval in self.intervals
+            if kind in (None, interval.kind) and split in (None, interval.split)
+        )
+
+    def file(self, interval: Interval) -> Path:
+        return self.root / interval.path
+
+
+def read_manifest(path: Path) -> Corpus:
+    """The corpus in the manifest `path`; every file is there and no group is in two splits.
+
+    Raises InputError that names the file, the row and what to do.
+    """
+    table, corpus = _read(Path(path))
+    for place, what in crossing_groups(corpus.intervals):
+        table.rows[place].refuse(what, "keep each group in one split")
+    found: set[str] = set()
+    for row, interval in zip(table.rows, corpus.intervals, strict=True):
+        if interval.path not in found:
+            found.add(row.file("path", corpus.root))
+    return corpus
+
+
+def read_rows(path: Path) -> Corpus:
+    """Like `read_manifest`, but files may be missing and groups may cross: for `check`."""
+    return _read(Path(path))[1]
+
+
+def write_manifest(path: Path, intervals: Iterable[Interval]) -> None:
+    """Write `intervals` as a manifest, whole or not at all."""
+    columns = Interval.__struct_fields__
+    rows = ([getattr(interval, column) for column in columns] for interval in intervals)
+    write_text(path, to_csv(columns, rows))
+
+
+def crossing_groups(intervals: Iterable[Interval]) -> Iterator[tuple[int, str]]:
+    """(place, what) of each interval whose group, speaker or stretch of a file is in another split."""
+    first: dict[tuple[str, str], Interval] = {}
+    for place, interval in enumerate(intervals):
+        keys = [(f"{interval.kind} group", interval.group)]
+        if interval.kind == "speech" and interval.speaker:
+            keys.append(("speaker", interval.speaker))
+        for key in keys:
+            other = first.setdefault(key, interval)
+            if other.split != interval.split:
+                yield place, f"{key[0]} {key[1]!r} is in {other.split} and in {interval.split}"
+                break
+
+
+def _read(path: Path) -> tuple[Table, Corpus]:
+    table = read_table(path)
+    table.need(REQUIRED, _REMEDY)
+    if not table.rows:
+        raise InputError("has no rows", path, _REMEDY)
+    intervals = tuple(_interval(row) for row in table.rows)
+    return table, Corpus(path.parent, path.name, sha256(path), intervals)
+
+
+def _interval(row: Row) -> Interval:
+    start = row.integer("start")
+    end = row.integer("end")
+    if end <= start:
+        row.refuse(f"end: expected more than start = {start}, got {end}", "correct the interval")
+    if row.integer("sample_rate") != RATE:
+        row.refuse(f"sample_rate: expected {RATE}, got {row.text('sample_rate')}", _REMEDY)
+    kind = cast(Kind, row.choice("kind", KINDS))
+    group = row.required("group")
+    return Interval(
+        path=row.required("path"),
+        kind=kind,
+        split=cast(Split, row.choice("split", SPLITS)),
+        group=group,
+        start=start,
+        end=end,
+        speaker=row.text("speaker", group if kind == "speech" else ""),
+        noise_class=row.text("noise_class", group if kind == "noise" else ""),
+        language=row.text("language"),
+        source=row.text("source"),
+        licence=row.text("licence"),
+        file_rate=row.integer("file_rate", 1) if row.text("file_rate") else RATE,
+        file_channels=row.integer("file_channels", 1) if row.text("file_channels") else 1,
+    )

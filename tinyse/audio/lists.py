@@ -1,0 +1,259 @@
+"""Mixture lists: fixed rows that give the same samples everywhere.
+
+A row names a stretch of speech, a noise recording and two gains.  In float64, cast to float32 at the
+end, with L = n_samples and i = 0 .. L-1:
+
+    s[i] = speech_file[speech_start + i]
+    z    = noise_file[noise_start : noise_end]
+    n[i] = z[(noise_offset + i) mod len(z)]
+    target  = gain_speech s
+    mixture = gain_speech s + gain_noise n        # snr_db = "clean": mixture = target
+
+A list may instead hold ready pairs: columns `id, noisy, clean`, optionally `snr_db, group`.  A folder
+with `noisy_testset_wav/` and `clean_testset_wav/` (VoiceBank-DEMAND), or `noisy/` and `clean/`, with
+equal file names is such a list too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyse.audio.decoded import decoded
+from tinyse.audio.io import FORMATS, read_audio
+from tinyse.audio.tables import Row, Table, read_table, to_csv
+from tinyse.errors import InputError
+from tinyse.files import sha256
+
+MIXTURE_COLUMNS = (
+    "id", "snr_db", "level_dbfs", "n_samples",
+    "speaker", "speech_path", "speech_start",
+    "noise_class", "noise_group", "noise_path", "noise_start", "noise_end", "noise_offset",
+    "gain_speech", "gain_noise",
+)  # fmt: skip
+_REQUIRED = tuple(c for c in MIXTURE_COLUMNS if c not in ("level_dbfs", "noise_class", "noise_group"))
+PAIR_FOLDERS = (("noisy_testset_wav", "clean_testset_wav"), ("noisy", "clean"))
+CLEAN = "clean"
+_REMEDY = "expected the columns of a mixture list or of ready pairs (id, noisy, clean)"
+
+
+class MixtureRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Speech plus noise; `snr_db` is None for clean speech, which has no noise fields."""
+
+    id: str
+    snr_db: float | None
+    n_samples: int
+    speaker: str
+    speech_path: str
+    speech_start: int
+    gain_speech: float
+    level_dbfs: float | None = None
+    noise_class: str = ""
+    noise_group: str = ""
+    noise_path: str = ""
+    noise_start: int = 0
+    noise_end: int = 0
+    noise_offset: int = 0
+    gain_noise: float = 0.0
+
+    @property
+    def group(self) -> str:
+        """What the bootstrap draws: the speaker."""
+        return self.speaker
+
+
+class PairRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A ready pair of files; `snr_db` is None where the list does not say it."""
+
+    id: str
+    noisy: str
+    clean: str
+    group: str
+    snr_db: float | None = None
+
+    @property
+    def speaker(self) -> str:
+        return self.group
+
+
+class MixtureList(msgspec.Struct, frozen=True):
+    """A list that was read; paths in `rows` are relative to `root`."""
+
+    name: str
+    sha256: str
+    root: Path
+    rows: tuple[MixtureRow | PairRow, ...]
+
+
+class Mixture(msgspec.Struct, frozen=True):
+    """The samples of a row: `mixture` and `target` are float32[n] at 16 kHz."""
+
+    id: str
+    mixture: NDArray[np.float32]
+    target: NDArray[np.float32]
+    speaker: str
+    noise_class: str
+    snr_db: float | None
+
+
+def read_list(path: Path, root: Path | None = None) -> MixtureList:
+    """The list in the CSV file or pairs folder `path`; its audio lies below `root` (default: beside it).
+
+    Raises InputError that names the file, the row and what to do.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _folder(path)
+    table = read_table(path)
+    root = path.parent if root is None else Path(root)
+    if not table.rows:
+        raise InputError("has no rows", path, _REMEDY)
+    if {"noisy", "clean"} & set(table.columns):
+        table.need(("id", "noisy", "clean"), _REMEDY)
+        rows = tuple(_pair(row, root) for row in table.rows)
+    else:
+        table.need(_REQUIRED, _REMEDY)
+        rows = tuple(_mixture(row, root) for row in table.rows)
+    _refuse_doubles(table)
+    return MixtureList(path.name, sha256(path), root, rows)
+
+
+def list_csv(rows: list[MixtureRow]) -> str:
+    """The CSV text of mixture rows, gains with full precision."""
+    return to_csv(MIXTURE_COLUMNS, ([_cell(row, column) for column in MIXTURE_COLUMNS] for row in rows))
+
+
+def render(mixtures: MixtureList, row: MixtureRow | PairRow) -> Mixture:
+    """The samples of one row of `mixtures`."""
+    if isinstance(row, PairRow):
+        return _render_pair(mixtures, row)
+    speech = _stretch(mixtures, row.id, row.speech_path, row.speech_start, row.n_samples)
+    target = row.gain_speech * speech
+    mixture = target
+    if row.snr_db is not None:
+        length = row.noise_end - row.noise_start
+        recording = _stretch(mixtures, row.id, row.noise_path, row.noise_start, length)
+        noise = np.take(recording, np.arange(row.noise_offset, row.noise_offset + row.n_samples), mode="wrap")
+        mixture = target + row.gain_noise * noise
+    return Mixture(
+        row.id, mixture.astype(np.float32), target.astype(np.float32),
+        row.speaker, row.noise_class, row.snr_db,
+    )  # fmt: skip
+
+
+def _stretch(mixtures: MixtureList, row: str, path: str, start: int, length: int) -> NDArray[np.float64]:
+    file = mixtures.root / path
+    samples = decoded(file)
+    if start + length > len(samples):
+        raise InputError(
+            f"row {row}: expected samples {start} to {start + length}, the file has {len(samples)}",
+            file,
+            "the audio is not the one this list was made for",
+        )
+    return samples[start : start + length].astype(np.float64)
+
+
+def _render_pair(mixtures: MixtureList, row: PairRow) -> Mixture:
+    noisy = read_audio(mixtures.root / row.noisy)
+    clean = read_audio(mixtures.root / row.clean)
+    if len(noisy) != len(clean):
+        raise InputError(
+            f"row {row.id}: noisy has {len(noisy)} samples, clean has {len(clean)}",
+            mixtures.root / row.noisy,
+            "a pair must be aligned and of one length",
+        )
+    return Mixture(row.id, noisy, clean, row.speaker, "", row.snr_db)
+
+
+def _mixture(row: Row, root: Path) -> MixtureRow:
+    clean = row.required("snr_db") == CLEAN
+    fields = {
+        "id": row.required("id"),
+        "snr_db": None if clean else row.number_in("snr_db"),
+        "level_dbfs": row.number_in("level_dbfs") if row.text("level_dbfs") else None,
+        "n_samples": row.integer("n_samples", 1),
+        "speaker": row.required("speaker"),
+        "speech_path": row.file("speech_path", root),
+        "speech_start": row.integer("speech_start"),
+        "gain_speech": row.number_in("gain_speech"),
+    }
+    return MixtureRow(**fields) if clean else MixtureRow(**fields, **_noise(row, root))
+
+
+def _noise(row: Row, root: Path) -> dict[str, object]:
+    start, end = row.integer("noise_start"), row.integer("noise_end")
+    if end <= start:
+        row.refuse(f"noise_end: expected more than noise_start = {start}, got {end}", "correct it")
+    return {
+        "noise_class": row.text("noise_class"),
+        "noise_group": row.text("noise_group"),
+        "noise_path": row.file("noise_path", root),
+        "noise_start": start,
+        "noise_end": end,
+        "noise_offset": row.integer("noise_offset"),
+        "gain_noise": row.number_in("gain_noise"),
+    }
+
+
+def _pair(row: Row, root: Path) -> PairRow:
+    name = row.required("id")
+    snr = row.text("snr_db")
+    return PairRow(
+        id=name,
+        noisy=row.file("noisy", root),
+        clean=row.file("clean", root),
+        group=row.text("group", _speaker(name)),
+        snr_db=None if snr in ("", CLEAN) else row.number_in("snr_db"),
+    )
+
+
+def _speaker(name: str) -> str:
+    """The speaker in a VoiceBank name (p232_001 -> p232); any other name is a group of its own."""
+    found = re.match(r"(p\d{3})_", name)
+    return found[1] if found else name
+
+
+def _refuse_doubles(table: Table) -> None:
+    first: dict[str, int] = {}
+    for row in table.rows:
+        earlier = first.setdefault(row.text("id"), row.number)
+        if earlier != row.number:
+            row.refuse(f"id {row.text('id')!r} is also in row {earlier}", "give each row its own id")
+
+
+def _folder(path: Path) -> MixtureList:
+    for noisy, clean in PAIR_FOLDERS:
+        if (path / noisy).is_dir() and (path / clean).is_dir():
+            break
+    else:
+        names = " or ".join(f"{noisy}/ and {clean}/" for noisy, clean in PAIR_FOLDERS)
+        raise InputError("is a folder without ready pairs", path, f"expected {names} in it")
+    names = sorted(_audio_names(path / noisy))
+    lonely = set(names) ^ _audio_names(path / clean)
+    if lonely or not names:
+        what = f"{min(lonely)} is only on one side" if lonely else "holds no audio"
+        raise InputError(what, path, f"expected equal file names in {noisy}/ and {clean}/")
+    rows = tuple(
+        PairRow(id=stem, noisy=f"{noisy}/{name}", clean=f"{clean}/{name}", group=_speaker(stem))
+        for stem, name in ((Path(name).stem, name) for name in names)
+    )
+    text = to_csv(("id", "noisy", "clean"), ((row.id, row.noisy, row.clean) for row in rows))
+    return MixtureList(path.name, hashlib.sha256(text.encode()).hexdigest(), path, rows)
+
+
+def _audio_names(folder: Path) -> set[str]:
+    return {file.name for file in folder.iterdir() if file.suffix.lower() in FORMATS}
+
+
+def _cell(row: MixtureRow, column: str) -> object:
+    if row.snr_db is None and column.startswith("noise_"):
+        return ""
+    value = getattr(row, column)
+    if column == "snr_db":
+        return CLEAN if value is None else f"{value:g}"
+    return "" if value is None else value

@@ -1,0 +1,62 @@
+"""The command line: one thin file per command, imported only when that command is called.
+
+A command parses, calls one function of a room and prints.  Errors of `tinyse.errors` end as one
+line on stderr with their exit code; everything else is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from tinyse import __version__
+from tinyse.errors import TinySEError
+
+# Name of the command -> (module under tinyse.cli, help line).  The line stands here so that
+# `tinyse --help` imports no command at all.
+COMMANDS = {
+    "data": ("data", "Make, index and check speech and noise corpora."),
+    "train": ("train", "Train a network from a recipe into a run."),
+    "export": ("export", "Write the int8 .tflite of a run or published model."),
+    "inspect": ("inspect", "Sparsity, bytes and multiply-accumulates from a .tflite alone."),
+    "evaluate": ("evaluate", "Quality of a model or file on a fixed list."),
+    "enhance": ("enhance", "Enhance audio files through a runtime."),
+    "bench": ("bench", "Time and memory of models on every runtime that is there."),
+    "check": ("check", "Compare a fresh export with a published model's metrics.json."),
+    "card": ("card", "Write a published model's card from its metrics.json."),
+    "demo": ("demo", "The whole chain on the embedded corpus, with a report page."),
+    "doctor": ("doctor", "Say what is missing and how to get it."),
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, context):
+        return list(COMMANDS)
+
+    def get_command(self, context, name):
+        if name not in COMMANDS:
+            return None
+        return importlib.import_module(f"tinyse.cli.{COMMANDS[name][0]}").command
+
+    def format_commands(self, context, formatter):
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def invoke(self, context):
+        try:
+            return super().invoke(context)
+        except TinySEError as error:
+            click.echo(f"error: {error}", err=True)
+            context.exit(error.exit_code)
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "TINYSE"})
+@click.version_option(__version__, prog_name="tinyse")
+def main() -> None:
+    """Make a speech-enhancement network small and fast, and prove it is the same network."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""The errors a user can cause or meet, and the exit code each one ends a command with.
+
+Every message is one line that says *where* (file, key or argument), *what* is wrong and
+*what to do*.  Anything else that escapes a command is a bug of ours and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import os
+
+
+class TinySEError(Exception):
+    """Base of all errors that are not bugs; ends a command with `exit_code`.
+
+    Parameters
+    ----------
+    what : what is wrong, with the expected and the found value
+    where : the file, key or argument it was found in
+    remedy : what to do about it
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, where: object = None, remedy: str | None = None) -> None:
+        self.what, self.where, self.remedy = what, where, remedy
+        message = what if where is None else f"{os.fspath(where) if isinstance(where, os.PathLike) else where}: {what}"
+        super().__init__(message if remedy is None else f"{message}; {remedy}")
+
+    def __reduce__(self):
+        # The default would call the class with the joined message only; worker processes send these home.
+        return type(self), (self.what, self.where, self.remedy)
+
+
+class CheckFailed(TinySEError):
+    """A check that was asked for did not hold (exit 1)."""
+
+    exit_code = 1
+
+
+class InputError(TinySEError):
+    """A file, key or argument cannot be used (exit 2); nothing was written."""
+
+    exit_code = 2
+
+
+class MissingExtra(TinySEError):
+    """Something optional is not installed (exit 3)."""
+
+    exit_code = 3
+
+    def __init__(self, package: str, extra: str) -> None:
+        self.package, self.extra = package, extra
+        super().__init__(
+            f"{package} is not installed", remedy=f"install it with: pip install 'tinyse[{extra}]'"
+        )
+
+    def __reduce__(self):
+        return type(self), (self.package, self.extra)

@@ -1,0 +1,100 @@
+"""Files that are never half-written, their hashes, and where the packaged data lies."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from tinyse.errors import InputError
+
+
+@contextlib.contextmanager
+def atomic_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """Open a temporary binary file beside `path`; on success sync it and rename it to `path`.
+
+    If the body raises, or the disk is full, the temporary file is removed and `path` is as it was.
+    Raises InputError if the folder cannot be written or the disk is full.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        temporary = Path(name)
+        with os.fdopen(handle, "w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        raise InputError(
+            f"cannot be written ({error.strerror or error})", path, "check the folder and the free space"
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_bytes(path: str | os.PathLike, data: bytes) -> None:
+    """Write `data` to `path` whole or not at all."""
+    with atomic_file(path) as file:
+        file.write(data)
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Write `text` as UTF-8 to `path` whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: str | os.PathLike, value: Any) -> None:
+    """Write `value` as indented JSON (keys in their order, a final newline), whole or not at all."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_bytes(path: str | os.PathLike) -> bytes:
+    """All of `path`; InputError if it is missing or cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror or error})", path, "check the path") from error
+
+
+def read_json(path: str | os.PathLike) -> Any:
+    """The JSON value in `path`; InputError if it is missing or not JSON."""
+    try:
+        return json.loads(read_bytes(path))
+    except ValueError as error:
+        raise InputError(f"is not JSON ({error})", path, "write it again with the command that made it") from error
+
+
+def sha256(path: str | os.PathLike) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror or error})", path, "check the path") from error
+    return digest.hexdigest()
+
+
+def packaged(*parts: str) -> Path:
+    """Where packaged data (`models`, `export`) lies: inside an installed wheel, else in the checkout."""
+    here = Path(__file__).resolve().parent
+    inside = here / "data" / Path(*parts)
+    return inside if inside.exists() else here.parent / Path(*parts)

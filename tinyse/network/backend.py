@@ -1,0 +1,38 @@
+"""The one seam between the training core and the tensor library Keras runs on.
+
+The core is written in `keras.ops`.  What `keras.ops` cannot say the same way on every backend
+stands in two files with the same functions, and this one takes the file of the active backend
+(`KERAS_BACKEND`, TensorFlow unless set):
+
+    time_loop(body, carry, inputs, reverse=False) -> carry, outputs
+    compiled(function)                  whole-step compilation (XLA)
+    value_and_gradient(function)        of the first argument, a dict of arrays
+
+`keras.ops.scan` will not do for the loop: on TensorFlow it demands that an output looks like the
+carry.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from tinyse.errors import InputError, MissingExtra  # noqa: E402
+
+try:
+    import keras
+except ModuleNotFoundError as error:
+    raise MissingExtra("keras", "train") from error
+
+NAME = keras.backend.backend()
+
+if NAME == "tensorflow":
+    from tinyse.network.on_tensorflow import compiled, threads, time_loop, value_and_gradient
+elif NAME == "jax":
+    from tinyse.network.on_jax import compiled, threads, time_loop, value_and_gradient
+else:
+    raise InputError(f"is {NAME}", "KERAS_BACKEND", "use tensorflow or jax")
+
+__all__ = ["NAME", "compiled", "threads", "time_loop", "value_and_gradient"]

@@ -1,0 +1,92 @@
+"""The network of a recipe: its parameters, its forward pass, and the same as a Keras model.
+
+    features [B, T, 128] -> LSTM .. LSTM -> Dense ReLU .. -> Dense sigmoid -> mask [B, T, 128]
+
+Parameters are a flat dict of float32 arrays under the names of `weights.npz`:
+`lstm_0/kernel` [n, 4u], `lstm_0/recurrent` [u, 4u], `lstm_0/bias` [4u], `dense_0/kernel` [n, m],
+`dense_0/bias` [m], .., `mask/kernel`, `mask/bias`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from keras import ops
+
+from tinyse.features import BANDS
+from tinyse.network.layers import lstm, lstm_states, project
+from tinyse.recipe import Network
+
+Parameters = dict[str, np.ndarray]
+
+
+def shapes(network: Network) -> dict[str, tuple[int, ...]]:
+    """Shape of every parameter, in the order of the forward pass."""
+    found: dict[str, tuple[int, ...]] = {}
+    width = BANDS
+    for index, units in enumerate(network.lstm):
+        found[f"lstm_{index}/kernel"] = (width, 4 * units)
+        found[f"lstm_{index}/recurrent"] = (units, 4 * units)
+        found[f"lstm_{index}/bias"] = (4 * units,)
+        width = units
+    for name, units in [*((f"dense_{i}", u) for i, u in enumerate(network.dense)), ("mask", BANDS)]:
+        found[f"{name}/kernel"] = (width, units)
+        found[f"{name}/bias"] = (units,)
+        width = units
+    return found
+
+
+def initial_parameters(network: Network, seed: int) -> Parameters:
+    """Glorot-uniform kernels, orthogonal recurrent kernels, forget biases of one (Keras' rules)."""
+    generator = np.random.default_rng(seed)
+    found = {}
+    for name, shape in shapes(network).items():
+        kind = name.split("/")[1]
+        if kind == "kernel":
+            bound = np.sqrt(6 / sum(shape))
+            value = generator.uniform(-bound, bound, shape)
+        elif kind == "recurrent":
+            q, r = np.linalg.qr(generator.standard_normal(shape[::-1]))
+            value = (q * np.sign(np.diag(r))).T
+        else:
+            value = np.zeros(shape)
+            if name.startswith("lstm"):
+                units = shape[0] // 4
+                value[units : 2 * units] = 1
+        found[name] = np.ascontiguousarray(value, dtype=np.float32)
+    return found
+
+
+def forward(parameters, features):
+    """Mask [B, T, 128] of features [B, T, 128], from a zero state."""
+    return _forward(parameters, features, lambda name, z, u: lstm(z, u), lambda name, value: None)
+
+
+def activations(parameters, features):
+    """What the exported file must hold ranges for, of features [B, T, 128] from a zero state.
+
+    Returns a dict: `lstm_k/cell` [T, B, u], `dense_k/output` [T, B, m], `mask/logits` [T, B, 128].
+    """
+    found = {}
+
+    def recurrent(name, projected, kernel):
+        hidden, cell, _ = lstm_states(projected, kernel)
+        found[f"{name}/cell"] = cell
+        return hidden
+
+    _forward(parameters, features, recurrent, found.__setitem__)
+    return found
+
+
+def _forward(parameters, features, recurrent, seen):
+    """The pass itself; `recurrent` runs a loop, `seen(name, value)` is told what comes by."""
+    layers = list(dict.fromkeys(name.split("/")[0] for name in parameters))
+    x = ops.transpose(features, (1, 0, 2))
+    for name in layers:
+        x = project(x, parameters[f"{name}/kernel"], parameters[f"{name}/bias"])
+        if name.startswith("lstm"):
+            x = recurrent(name, x, parameters[f"{name}/recurrent"])
+        elif name != "mask":
+            x = ops.relu(x)
+            seen(f"{name}/output", x)
+    seen("mask/logits", x)
+    return ops.transpose(ops.sigmoid(x), (1, 0, 2))

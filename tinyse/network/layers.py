@@ -1,0 +1,102 @@
+"""The layers of the training core: arrays in, arrays out, parameters in a plain dict.
+
+All sequences are time-major, [T, B, n].  The LSTM has a hand-written gradient: the forward loop
+keeps gates and cells, the backward loop makes only the gradient of the pre-activations, and the
+recurrent kernel's gradient is one matrix product over all steps afterwards.  Adding 1 MB to an
+accumulator in every step is what makes automatic differentiation of a loop slow.
+
+Gate order i, f, c, o along the last axis, as Keras stores it (keras.layers.LSTM).
+"""
+
+from __future__ import annotations
+
+from keras import ops
+
+from tinyse.network.backend import time_loop
+
+
+def project(sequence, kernel, bias):
+    """`sequence @ kernel + bias` for all frames at once; [T, B, n] @ [n, m] -> [T, B, m]."""
+    steps, batch, width = sequence.shape
+    flat = ops.matmul(ops.reshape(sequence, (steps * batch, width)), kernel) + bias
+    return ops.reshape(flat, (steps, batch, kernel.shape[1]))
+
+
+def lstm_states(projected, recurrent):
+    """Hidden, cell [T, B, H] and gates [T, B, 4H] from a zero state.
+
+    projected : [T, B, 4H], input kernel and bias already applied
+    recurrent : [H, 4H]
+    """
+    _, batch, width = projected.shape
+    units = width // 4
+    zeros = ops.zeros((batch, units), dtype=projected.dtype)
+
+    def step(carry, inputs):
+        hidden, cell = carry
+        z = inputs[0] + ops.matmul(hidden, recurrent)
+        i, f, g, o = ops.split(z, 4, axis=1)
+        i, f, g, o = ops.sigmoid(i), ops.sigmoid(f), ops.tanh(g), ops.sigmoid(o)
+        cell = f * cell + i * g
+        hidden = o * ops.tanh(cell)
+        return (hidden, cell), (hidden, cell, ops.concatenate([i, f, g, o], axis=1))
+
+    return time_loop(step, (zeros, zeros), (projected,))[1]
+
+
+def _previous(states):
+    """The state each step started from: zeros, then all but the last."""
+    return ops.concatenate([ops.zeros_like(states[:1]), states[:-1]], axis=0)
+
+
+@ops.custom_gradient
+def lstm(projected, recurrent):
+    """Hidden states [T, B, H] from a zero state, with the gradient described above.
+
+    projected : [T, B, 4H], input kernel and bias already applied
+    recurrent : [H, 4H]
+    """
+    hidden, cell, gates = lstm_states(projected, recurrent)
+
+    def gradient(upstream):
+        return _lstm_gradient(upstream, recurrent, hidden, cell, gates)
+
+    return hidden, gradient
+
+
+def _lstm_gradient(upstream, recurrent, hidden, cell, gates):
+    """Gradients of `projected` and `recurrent` for the gradient of the hidden states [T, B, H].
+
+    Hochreiter and Schmidhuber 1997 with forget gates; the factors that need no recursion are
+    computed for all steps before the loop.
+    """
+    i, f, g, o = ops.split(gates, 4, axis=2)
+    tanh_cell = ops.tanh(cell)
+    factors = (
+        o * (1 - tanh_cell * tanh_cell),
+        g * i * (1 - i),
+        _previous(cell) * f * (1 - f),
+        i * (1 - g * g),
+        tanh_cell * o * (1 - o),
+        f,
+    )
+    zeros = ops.zeros_like(hidden[0])
+    transposed = ops.transpose(recurrent)
+
+    def step(carry, inputs):
+        d_hidden, d_cell = carry
+        above, by_cell, by_i, by_f, by_g, by_o, forget = inputs
+        d_hidden = d_hidden + above
+        d_cell = d_cell + d_hidden * by_cell
+        dz = ops.concatenate(
+            [d_cell * by_i, d_cell * by_f, d_cell * by_g, d_hidden * by_o], axis=1
+        )
+        return (ops.matmul(dz, transposed), d_cell * forget), (dz,)
+
+    _, (d_projected,) = time_loop(step, (zeros, zeros), (upstream, *factors), reverse=True)
+    units, width = recurrent.shape
+    d_recurrent = ops.matmul(
+        ops.transpose(ops.reshape(_previous(hidden), (-1, units))),
+        ops.reshape(d_projected, (-1, width)),
+    )
+    return d_projected, d_recurrent

@@ -1,0 +1,56 @@
+"""The backend seam on TensorFlow (see `backend`)."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+
+def time_loop(body, carry, inputs, reverse=False):
+    """Run `body(carry, inputs[t]) -> carry, outputs_t` over the first axis.
+
+    carry, inputs, outputs : tuples of tensors; the first axis of `inputs` is static, else XLA
+    cannot size the lists.
+    """
+    steps = inputs[0].shape[0]
+    read = [tf.TensorArray(x.dtype, steps, element_shape=x.shape[1:]).unstack(x) for x in inputs]
+    order = (lambda t: steps - 1 - t) if reverse else (lambda t: t)
+    _, shapes = tf.nest.map_structure(
+        lambda t: t, body(carry, tuple(r.read(0) for r in read))
+    )
+    written = tuple(tf.TensorArray(s.dtype, steps, element_shape=s.shape) for s in shapes)
+
+    def step(t, carry, written):
+        position = order(t)
+        carry, outputs = body(carry, tuple(r.read(position) for r in read))
+        return t + 1, carry, tuple(w.write(position, o) for w, o in zip(written, outputs))
+
+    _, carry, written = tf.while_loop(
+        lambda t, *_: t < steps,
+        step,
+        (tf.constant(0), tuple(carry), written),
+        parallel_iterations=1,
+        maximum_iterations=steps,
+    )
+    return carry, tuple(w.stack() for w in written)
+
+
+def compiled(function):
+    """`function` as one XLA program; a new shape compiles anew."""
+    return tf.function(function, jit_compile=True, autograph=False)
+
+
+def value_and_gradient(function):
+    """A function that returns `function(parameters, *rest)` and its gradient by `parameters`."""
+
+    def both(parameters, *rest):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(parameters)
+            value = function(parameters, *rest)
+        return value, tape.gradient(value, parameters)
+
+    return both
+
+
+def threads() -> int:
+    """Threads of one operation: the order of XLA's sums depends on it."""
+    return tf.config.threading.get_intra_op_parallelism_threads()

@@ -1,0 +1,191 @@
+"""What a run is made from: a strict recipe in TOML, defaults resolved, unknown keys refused.
+
+    schema = 1
+    name = "lstm_256"
+    inherits = "lstm_256"      # optional: start from a published model's recipe, or a file
+
+    [network] [data] [mixing] [train] [loss] [export]
+
+Every structure below is one table of the file; a field's comment is its documentation.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from tinyse.errors import InputError
+from tinyse.files import packaged, read_bytes
+
+SCHEMA = 1
+
+Units = Annotated[int, msgspec.Meta(ge=1, le=4096)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Positive = Annotated[float, msgspec.Meta(gt=0.0)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
+Range = tuple[float, float]  # low, high
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table of the recipe."""
+
+
+class Network(Table):
+    lstm: Annotated[tuple[Units, ...], msgspec.Meta(min_length=1)] = (256, 256)  # units, in order
+    dense: tuple[Units, ...] = (128,)  # ReLU layers between the last LSTM and the mask
+
+
+class Data(Table):
+    manifest: str = "manifest.csv"  # relative to --data
+    valid_list: str = "mixtures_valid.csv"  # relative to --data; choices are made on it
+
+
+class Mixing(Table):
+    """How a training mixture is drawn; every draw is a function of (seed, step, row) alone."""
+
+    snr_db: Range = (-6.0, 12.0)
+    high_snr_share: Share = 0.12  # rows from high_snr_db: speech must not be harmed
+    high_snr_db: Range = (12.0, 45.0)
+    level_dbfs: Range = (-50.0, -12.0)  # RMS of the mixture
+    equaliser_db: NotNegative = 6.0  # bound of each of four cosines over the spectrum
+    speed_share: Share = 0.5
+    speed: Range = (0.87, 1.15)
+    second_noise_share: Share = 0.35
+    babble_share: Share = 0.10
+    babble_voices: tuple[int, int] = (3, 7)
+
+
+class Train(Table):
+    seed: Annotated[int, msgspec.Meta(ge=0)] = 1
+    batch: Count = 16  # sequences a step
+    frames: Annotated[int, msgspec.Meta(ge=8)] = 250  # frames a sequence
+    steps_per_epoch: Count = 1000
+    epochs: Count = 12
+    learning_rate: Positive = 1.5e-3
+    warmup_steps: Annotated[int, msgspec.Meta(ge=0)] = 100
+    flat_share: Share = 0.4  # of all steps at the full rate, then a cosine
+    final_share: Share = 0.02  # of the rate, reached at the last step
+    clip_norm: Positive = 5.0
+    patience: Count = 1000  # epochs without a better validation figure before stopping
+    save_every: Count = 200  # steps between checkpoints within an epoch
+
+
+class Loss(Table):
+    """Weights of the terms; a term of weight zero is not computed."""
+
+    snr: NotNegative = 1.0  # time-domain negative SNR, dB, bounded at snr_cap_db
+    snr_cap_db: Positive = 30.0
+    si_sdr: NotNegative = 0.0  # negative SI-SDR, dB
+    spectral: NotNegative = 0.0  # compressed spectral distance
+
+
+class Export(Table):
+    profile: Literal["fused"] = "fused"
+
+
+class Recipe(Table):
+    name: str
+    schema: Literal[1] = SCHEMA
+    network: Network = Network()
+    data: Data = Data()
+    mixing: Mixing = Mixing()
+    train: Train = Train()
+    loss: Loss = Loss()
+    export: Export = Export()
+
+
+def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
+    """The recipe in `path` with its ancestors and `overrides` ("train.seed=2") applied.
+
+    Raises InputError that names the key's path for an unknown key, a wrong type or an
+    impossible value.
+    """
+    values = _with_ancestors(path, seen=())
+    for override in overrides:
+        _apply(values, override)
+    return _convert(values, path)
+
+
+def to_toml(recipe: Recipe) -> str:
+    """The recipe in full, every default written out."""
+    import tomli_w
+
+    return tomli_w.dumps(msgspec.to_builtins(recipe))
+
+
+def _with_ancestors(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(read_bytes(path).decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"is not TOML ({error})", path, "see docs/formats.md") from error
+    parent = values.pop("inherits", None)
+    if parent is None:
+        return values
+    if not isinstance(parent, str):
+        raise InputError(f"inherits: expected a name or path, got {parent!r}", path, "name a model")
+    published = packaged("models", parent, "recipe.toml")
+    ancestor = published if published.exists() else path.parent / parent
+    if ancestor in seen:
+        raise InputError("inherits: the recipes inherit from each other", path, "break the circle")
+    return _merged(_with_ancestors(ancestor, (*seen, ancestor)), values)
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    nested = {
+        key: _merged(base[key], value)
+        for key, value in over.items()
+        if isinstance(value, dict) and isinstance(base.get(key), dict)
+    }
+    return {**base, **over, **nested}
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, sign, text = override.partition("=")
+    if not sign or not key:
+        raise InputError(f"expected KEY=VALUE, got {override!r}", "--set", "for example train.seed=2")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *tables, name = key.split(".")
+    for table in tables:
+        values = values.setdefault(table, {})
+        if not isinstance(values, dict):
+            raise InputError(f"{table} is not a table", key, "see docs/formats.md")
+    values[name] = value
+
+
+def _convert(values: dict[str, Any], path: Path) -> Recipe:
+    try:
+        recipe = msgspec.convert(values, Recipe)
+    except msgspec.ValidationError as error:
+        raise InputError(_explain(str(error)), path, "see docs/formats.md for the keys") from error
+    for table in (recipe.mixing,):
+        for key in table.__struct_fields__:
+            value = getattr(table, key)
+            if isinstance(value, tuple) and value[0] > value[1]:
+                raise InputError(f"mixing.{key}: {value[0]} > {value[1]}", path, "write low, high")
+    if not (recipe.loss.snr or recipe.loss.si_sdr or recipe.loss.spectral):
+        raise InputError("loss: every weight is zero", path, "give one term a weight")
+    if recipe.mixing.speed[0] <= 0:
+        raise InputError("mixing.speed: must be above zero", path, "for example [0.87, 1.15]")
+    return recipe
+
+
+def _explain(message: str) -> str:
+    """msgspec's "Expected `float`, got `str` - at `$.train.seed`" with the key's path in front."""
+    text, _, where = message.partition(" - at `$")
+    where = where.rstrip("`").lstrip(".")
+    unknown = re.fullmatch(r"Object contains unknown field `(.*)`", text)
+    if unknown is None:
+        return f"{where}: {text}" if where else text
+    key = unknown[1]
+    table = getattr(Recipe(name=""), where) if where else Recipe(name="")
+    near = difflib.get_close_matches(key, table.__struct_fields__, 1)
+    return f"{where}.{key}".lstrip(".") + ": unknown key" + (f", did you mean {near[0]}?" if near else "")

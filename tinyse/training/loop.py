@@ -1,0 +1,248 @@
+"""A run: steps, validation, checkpoints, a log line an epoch, and the weights at the end.
+
+A run folder holds `recipe.toml` (resolved), `run.json`, `log.jsonl`, `events/` (TensorBoard),
+`state/last.npz`, `state/best.npz` and, when it is done, `weights.npz`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from tinyse.audio import pools
+from tinyse.audio.corpora import Corpus, read_manifest
+from tinyse.audio.lists import MixtureList, read_list
+from tinyse.errors import InputError, TinySEError
+from tinyse.features import Normalisation
+from tinyse.files import atomic_file, write_json, write_text
+from tinyse.network import backend
+from tinyse.network.build import initial_parameters
+from tinyse.recipe import Recipe, to_toml
+from tinyse.training import calibrate, checkpoint
+from tinyse.training.checkpoint import Progress
+from tinyse.training.feed import Feed
+from tinyse.training.provenance import provenance, same_run
+from tinyse.training.step import State, learning_rate, make_step
+from tinyse.training.validation import Validation
+
+# Calibration draws from steps no training reaches, so that it repeats whatever the run's length.
+_CALIBRATION_STEP = 10**9
+_CALIBRATION_BATCHES = 24
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a caller hears after every step."""
+
+    step: int
+    steps: int
+    loss: float
+    epoch_loss: float
+    best: float
+    frames_per_s: float
+
+
+def train(
+    recipe: Recipe,
+    data: Path,
+    run: Path,
+    resume: bool = False,
+    force: bool = False,
+    tell: Callable[[Told], None] = lambda told: None,
+) -> dict:
+    """Train `recipe` on the corpus in folder `data` into the folder `run`.
+
+    Returns the contents of `run.json`.  With `resume`, goes on from `state/last.npz` as if it had
+    never stopped; a run made with another recipe, other data or another backend is refused
+    (InputError) unless `force`.
+    """
+    corpus = read_manifest(data / recipe.data.manifest)
+    valid = read_list(data / recipe.data.valid_list)
+    record = provenance(recipe, corpus, valid)
+    if resume:
+        same_run(run / "run.json", record, force)
+    elif (run / "run.json").exists() and not force:
+        raise InputError("holds a run already", run, "use --resume, --force or another folder")
+    run.mkdir(parents=True, exist_ok=True)
+    write_text(run / "recipe.toml", to_toml(recipe))
+    write_json(run / "run.json", record)
+    session = _Session(recipe, corpus, valid, run, resume)
+    session.go(tell)
+    record |= session.finish()
+    write_json(run / "run.json", record)
+    return record
+
+
+class _Session:
+    """One process' share of a run: from the last checkpoint to the end."""
+
+    def __init__(
+        self, recipe: Recipe, corpus: Corpus, valid: MixtureList, run: Path, resume: bool
+    ) -> None:
+        self._recipe, self._train, self._run = recipe, recipe.train, run
+        self._pools = pools.decode(corpus)
+        last = run / "state" / "last.npz"
+        if resume and last.exists():
+            self._state, self._progress, fixed = checkpoint.load(last)
+            self._normalisation = Normalisation(fixed["mean"], fixed["std"])
+        else:
+            self._state = State.fresh(initial_parameters(recipe.network, self._train.seed))
+            self._progress = Progress()
+            self._normalisation = calibrate.normalisation(self._calibration_batches())
+        self._validation = Validation(valid, self._normalisation)
+        self._forget_lines_after(self._progress.step // self._train.steps_per_epoch)
+
+    @property
+    def _steps(self) -> int:
+        return self._train.steps_per_epoch * self._train.epochs
+
+    def _feed(self, first: int, last: int) -> Feed:
+        train = self._train
+        mixing = self._recipe.mixing
+        return Feed(self._pools, mixing, train.seed, train.batch, train.frames, first, last)
+
+    def _calibration_batches(self):
+        with self._feed(_CALIBRATION_STEP, _CALIBRATION_STEP + _CALIBRATION_BATCHES) as feed:
+            yield from feed
+
+    def go(self, tell: Callable[[Told], None]) -> None:
+        """Every step that is left, unless validation stops getting better before."""
+        progress, train = self._progress, self._train
+        if self._stopped_early():
+            return
+        mean, std = self._normalisation.mean, self._normalisation.std
+        step = make_step(self._recipe.loss, train.clip_norm, mean, std)
+        clock = _Clock(train.batch * train.frames)
+        with self._feed(progress.step, self._steps) as feed, _events(self._run) as events:
+            for batch in feed:
+                number = np.asarray(progress.step + 1, np.float32)
+                rate = np.asarray(learning_rate(train, progress.step), np.float32)
+                state, loss, _ = step(tuple(self._state), batch, number, rate)
+                loss = float(loss)
+                if not math.isfinite(loss):
+                    raise TinySEError(
+                        f"the loss is {loss} at step {progress.step} (seed {train.seed})",
+                        self._run,
+                        "lower train.learning_rate; state/last.npz is the last good state",
+                    )
+                self._state = State(*state)
+                progress.step += 1
+                progress.loss_sum += loss
+                clock.step(feed.waited_s, progress)
+                done = progress.step % train.steps_per_epoch
+                tell(self._told(loss, clock))
+                if done == 0:
+                    self._end_epoch(events, clock)
+                if done == 0 or done % train.save_every == 0:
+                    self._save("last")
+                if done == 0 and self._stopped_early():
+                    break
+
+    def _told(self, loss: float, clock: _Clock) -> Told:
+        progress = self._progress
+        done = (progress.step - 1) % self._train.steps_per_epoch + 1
+        mean = progress.loss_sum / done
+        return Told(progress.step, self._steps, loss, mean, progress.best, clock.frames_per_s)
+
+    def _stopped_early(self) -> bool:
+        epochs = self._progress.step // self._train.steps_per_epoch
+        return epochs - 1 - self._progress.best_epoch >= self._train.patience
+
+    def _end_epoch(self, events, clock: _Clock) -> None:
+        progress, train = self._progress, self._train
+        epoch = progress.step // train.steps_per_epoch - 1
+        gain = self._validation.si_sdr_gain(self._state.parameters)
+        line = {
+            "epoch": epoch,
+            "step": progress.step,
+            "loss": progress.loss_sum / train.steps_per_epoch,
+            "valid_si_sdr_gain": gain,
+            "learning_rate": learning_rate(train, progress.step - 1),
+            "frames_per_s": round(clock.frames_per_s),
+            "waiting_share": round(progress.waited_s / progress.seconds, 4),
+            "seconds": round(progress.seconds, 1),
+        }
+        with open(self._run / "log.jsonl", "a", encoding="utf-8") as log:
+            log.write(json.dumps(line) + "\n")
+        for key in ("loss", "valid_si_sdr_gain", "learning_rate", "frames_per_s"):
+            events.add_scalar(key, line[key], progress.step)
+        progress.loss_sum = 0.0
+        if gain > progress.best:
+            progress.best, progress.best_epoch = gain, epoch
+            self._save("best")
+        clock.restart()
+
+    def _forget_lines_after(self, epochs: int) -> None:
+        """A killed run may have logged an epoch that its last checkpoint does not know of."""
+        log = self._run / "log.jsonl"
+        lines = log.read_text("utf-8").splitlines(keepends=True) if log.exists() else []
+        write_text(log, "".join(lines[:epochs]))
+
+    def _save(self, name: str) -> None:
+        fixed = {"mean": self._normalisation.mean, "std": self._normalisation.std}
+        path = self._run / "state" / f"{name}.npz"
+        checkpoint.save(path, self._state, self._progress, fixed)
+
+    def finish(self) -> dict:
+        """Write `weights.npz` from the best checkpoint; returns what `run.json` says of the end."""
+        best = self._run / "state" / "best.npz"
+        parameters = checkpoint.load(best)[0].parameters
+        batches = list(self._calibration_batches())
+        weights = parameters | {
+            "features/mean": self._normalisation.mean,
+            "features/std": self._normalisation.std,
+            "floor/gains": calibrate.fixed_filter(batches),
+        }
+        weights |= calibrate.ranges(parameters, batches, self._normalisation)
+        with atomic_file(self._run / "weights.npz") as file:
+            np.savez(file, **weights)
+        progress = self._progress
+        frames = progress.step * self._train.batch * self._train.frames
+        return {
+            "steps": progress.step,
+            "frames": frames,
+            "best_epoch": progress.best_epoch,
+            "valid_si_sdr_gain": progress.best,
+            "seconds": round(progress.seconds, 1),
+            "frames_per_s": round(frames / max(progress.seconds, 1e-9)),
+            "waiting_share": round(progress.waited_s / max(progress.seconds, 1e-9), 4),
+        }
+
+
+class _Clock:
+    """Frames per second of training alone: neither compilation nor validation counts."""
+
+    def __init__(self, frames_per_step: int) -> None:
+        self._frames, self._begin, self._waited = frames_per_step, None, 0.0
+        self._steps, self._seconds = 0, 0.0
+
+    def restart(self) -> None:
+        self._begin = time.perf_counter()
+
+    def step(self, waited_s: float, progress: Progress) -> None:
+        now = time.perf_counter()
+        if self._begin is not None:
+            self._steps += 1
+            self._seconds += now - self._begin
+            progress.seconds += now - self._begin
+            progress.waited_s += waited_s - self._waited
+        self._begin, self._waited = now, waited_s
+
+    @property
+    def frames_per_s(self) -> float:
+        return self._steps * self._frames / self._seconds if self._seconds else 0.0
+
+
+def _events(run: Path):
+    from tensorboardX import SummaryWriter
+
+    return SummaryWriter(str(run / "events"))

@@ -1,0 +1,91 @@
+"""What training minimises: mix a batch in the graph, enhance it, compare in time or in spectrum.
+
+A batch is what `audio.mixing.Mixer` draws.  Spectra are pairs (real, imaginary) [B, T, 257].
+"""
+
+from __future__ import annotations
+
+from keras import ops
+
+from tinyse.features import WINDOW
+from tinyse.network import features_in_graph as graph
+from tinyse.network.build import forward
+from tinyse.recipe import Loss
+
+_TINY = 1e-10
+# Frames of a spectrum hold sum(window^2) * n / hop = 256 times the energy of the sound.
+_ENERGY = WINDOW / 2
+
+
+def mixed(batch):
+    """Spectra of mixture and target of a batch, equalised, at their SNR and level."""
+    speech = _equalised(graph.spectrum(batch["speech"]), batch["equaliser"][:, 0])
+    noise = _equalised(graph.spectrum(batch["noise"]), batch["equaliser"][:, 1])
+    ratio = 10 ** (batch["snr_db"] / 10)
+    noise = _scaled(noise, ops.sqrt(_level(speech) / (_level(noise) * ratio + _TINY)))
+    mixture = speech[0] + noise[0], speech[1] + noise[1]
+    gain = 10 ** (batch["level_dbfs"] / 20) / ops.sqrt(_level(mixture) + _TINY)
+    return _scaled(mixture, gain), _scaled(speech, gain)
+
+
+def _equalised(spectrum, gains):
+    return spectrum[0] * gains[:, None], spectrum[1] * gains[:, None]
+
+
+def _scaled(spectrum, gain):
+    return spectrum[0] * gain[:, None, None], spectrum[1] * gain[:, None, None]
+
+
+def _level(spectrum):
+    """Mean square of the sound behind a spectrum [B], of one-sided bins."""
+    return 2 * ops.mean(ops.sum(graph.power(spectrum), axis=2), axis=1) / (WINDOW * _ENERGY)
+
+
+def batch_loss(loss: Loss, parameters, batch, mean, std):
+    """The weighted loss of a batch; mean, std [128] normalise the features."""
+    mixture, target = mixed(batch)
+    mask = forward(parameters, graph.feature_frames(mixture, mean, std))
+    estimate = graph.masked(mixture, mask)
+    total = 0.0
+    if loss.snr or loss.si_sdr:
+        sound, reference = graph.sound(estimate), graph.sound(target)
+        if loss.snr:
+            total = total + loss.snr * negative_snr(sound, reference, loss.snr_cap_db)
+        if loss.si_sdr:
+            total = total + loss.si_sdr * negative_si_sdr(sound, reference)
+    if loss.spectral:
+        total = total + loss.spectral * compressed_spectral(estimate, target)
+    return total
+
+
+def negative_snr(sound, reference, cap_db: float):
+    """Mean of 10 log10((|reference - sound|^2 + floor) / |reference|^2); the floor caps it."""
+    error = ops.sum((sound - reference) ** 2, axis=1)
+    energy = ops.sum(reference**2, axis=1) + _TINY
+    ratio = (error + 10 ** (-cap_db / 10) * energy) / energy
+    return ops.mean(10 * ops.log10(ratio))
+
+
+def negative_si_sdr(sound, reference):
+    """Mean of -10 log10(|a s|^2 / |e - a s|^2), a = <e, s> / <s, s> (Le Roux et al. 2019)."""
+    energy = ops.sum(reference**2, axis=1) + _TINY
+    scale = ops.sum(sound * reference, axis=1) / energy
+    error = ops.sum((sound - scale[:, None] * reference) ** 2, axis=1)
+    return ops.mean(10 * ops.log10((error + _TINY) / (scale**2 * energy + _TINY)))
+
+
+def compressed_spectral(estimate, target, power: float = 0.3):
+    """0.7 magnitude + 0.3 complex distance of spectra with magnitudes to the power 0.3.
+
+    Rows are brought to one level first, so that quiet rows count (Braun and Tashev 2020).
+    """
+    level = ops.sqrt(_level(target) + _TINY)
+    estimate, target = _scaled(estimate, 1 / level), _scaled(target, 1 / level)
+    # The small offset keeps the gradient of x^0.15 finite at empty bins.
+    raised = [(graph.power(s) + 1e-6) ** (power / 2) for s in (estimate, target)]
+    magnitude = ops.mean((raised[0] - raised[1]) ** 2)
+    shrink = [r / ops.sqrt(graph.power(s) + 1e-6) for r, s in zip(raised, (estimate, target))]
+    parts = [
+        (estimate[i] * shrink[0] - target[i] * shrink[1]) ** 2 for i in range(2)
+    ]
+    return 0.7 * magnitude + 0.3 * ops.mean(parts[0] + parts[1])

@@ -1,0 +1,67 @@
+"""What a run was made from, and whether a run that goes on is still made from it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from tinyse import __version__
+from tinyse.audio.corpora import Corpus
+from tinyse.audio.lists import MixtureList
+from tinyse.errors import InputError
+from tinyse.files import read_json
+from tinyse.network import backend
+from tinyse.recipe import Recipe, to_toml
+
+_SAME = ("recipe_sha256", "manifest_sha256", "valid_list_sha256", "backend", "cores")
+
+
+def provenance(recipe: Recipe, corpus: Corpus, valid: MixtureList) -> dict:
+    """What `run.json` says before the first step."""
+    return {
+        "schema": 1,
+        "recipe": recipe.name,
+        "recipe_sha256": hashlib.sha256(to_toml(recipe).encode()).hexdigest(),
+        "manifest_sha256": corpus.sha256,
+        "valid_list_sha256": valid.sha256,
+        "seed": recipe.train.seed,
+        "backend": backend.NAME,
+        # XLA adds in an order that depends on the threads it has.
+        "cores": backend.threads() or len(os.sched_getaffinity(0)),
+        "versions": {"tinyse": __version__, "python": platform.python_version()} | _versions(),
+        "commit": _commit(),
+    }
+
+
+def same_run(path: Path, record: dict, force: bool) -> None:
+    """InputError naming what changed if the run of `path` was made from something else."""
+    before = read_json(path)
+    changed = [key for key in _SAME if before.get(key) != record[key]]
+    if changed and not force:
+        raise InputError(
+            f"was made with another {', '.join(changed)}", path, "start a new run, or use --force"
+        )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in ("numpy", "keras", "tensorflow", "jax"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit() -> str | None:
+    here = Path(__file__).parent
+    command = ["git", "-C", str(here), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None  # an installed wheel has no history
+    return done.stdout.strip()

@@ -1,0 +1,72 @@
+"""One training step as a pure function: batch in, loss and new parameters and moments out.
+
+Adam is written by hand (Kingma and Ba 2015, with the global norm of the gradient clipped): six
+lines are what makes the step the same on every backend and its state three dicts of arrays.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from keras import ops
+
+from tinyse.network import backend
+from tinyse.network.build import Parameters
+from tinyse.recipe import Loss, Train
+from tinyse.training.losses import batch_loss
+
+_DECAY_FIRST, _DECAY_SECOND, _EPSILON = 0.9, 0.999, 1e-7
+
+
+class State(NamedTuple):
+    """Everything that a step changes."""
+
+    parameters: Parameters
+    first: Parameters  # Adam's moments
+    second: Parameters
+
+    @classmethod
+    def fresh(cls, parameters: Parameters) -> State:
+        zeros = {name: np.zeros_like(value) for name, value in parameters.items()}
+        return cls(parameters, zeros, dict(zeros))
+
+
+def make_step(loss: Loss, clip_norm: float, mean: np.ndarray, std: np.ndarray):
+    """A compiled `step(state, batch, number, rate) -> state, loss, gradient_norm`.
+
+    number : float32 scalar array, 1 for the first step; rate : float32 scalar array
+    """
+    value_and_gradient = backend.value_and_gradient(
+        lambda parameters, batch: batch_loss(loss, parameters, batch, mean, std)
+    )
+
+    def step(state, batch, number, rate):
+        parameters, first, second = state
+        value, gradient = value_and_gradient(parameters, batch)
+        norm = ops.sqrt(sum(ops.sum(g * g) for g in gradient.values()))
+        shrink = clip_norm / ops.maximum(norm, clip_norm)
+        rate = rate * ops.sqrt(1 - _DECAY_SECOND**number) / (1 - _DECAY_FIRST**number)
+        new = {}, {}, {}
+        for name, g in gradient.items():
+            g = g * shrink
+            new[1][name] = m = _DECAY_FIRST * first[name] + (1 - _DECAY_FIRST) * g
+            new[2][name] = v = _DECAY_SECOND * second[name] + (1 - _DECAY_SECOND) * g * g
+            new[0][name] = parameters[name] - rate * m / (ops.sqrt(v) + _EPSILON)
+        return tuple(new), value, norm
+
+    return backend.compiled(step)
+
+
+def learning_rate(train: Train, step: int) -> float:
+    """Rate of a step (0 is the first): warm-up, flat, then a cosine to the final share.
+
+    A function of the step alone, never of the clock: a resumed run takes the same path.
+    """
+    total = train.steps_per_epoch * train.epochs
+    warm = min(1.0, (step + 1) / max(train.warmup_steps, 1))
+    flat = train.flat_share * total
+    falling = min(max(step - flat, 0) / max(total - flat, 1), 1.0)
+    cosine = (1 + math.cos(math.pi * falling)) / 2
+    return train.learning_rate * warm * (train.final_share + (1 - train.final_share) * cosine)

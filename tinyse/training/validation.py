@@ -1,0 +1,64 @@
+"""The figure that choices are made by: mean SI-SDR gain over the headline rows of a list.
+
+Spectra and features of the list are computed once a run; an epoch costs the forward pass, an
+inverse STFT and two dot products a row.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinyse import features
+from tinyse.audio.lists import MixtureList, render
+from tinyse.errors import InputError
+from tinyse.metrics import si_sdr
+from tinyse.network import backend
+from tinyse.network.build import Parameters, forward
+
+HEADLINE_SNR_DB = (-5.0, 0.0, 5.0, 10.0)
+_ROWS_A_CALL = 16
+
+
+class Validation:
+    """A list, rendered, ready to be enhanced again and again."""
+
+    def __init__(self, mixtures: MixtureList, normalisation: features.Normalisation) -> None:
+        rows = [row for row in mixtures.rows if row.snr_db in HEADLINE_SNR_DB]
+        if not rows:
+            raise InputError("has no row at -5, 0, 5 or 10 dB", mixtures.name, "use another list")
+        self._rows = [_Row.of(render(mixtures, row), normalisation) for row in rows]
+        # One shape, so that one program serves all rows; rows of alike length stand together.
+        self._rows.sort(key=lambda row: len(row.features))
+        self._frames = len(self._rows[-1].features)
+        self._forward = backend.compiled(forward)
+
+    def si_sdr_gain(self, parameters: Parameters) -> float:
+        """Mean gain in dB of the network with `parameters`."""
+        gains = []
+        for at in range(0, len(self._rows), _ROWS_A_CALL):
+            rows = self._rows[at : at + _ROWS_A_CALL]
+            padded = np.zeros((_ROWS_A_CALL, self._frames, features.BANDS), np.float32)
+            for slot, row in zip(padded, rows):
+                slot[: len(row.features)] = row.features
+            masks = np.asarray(self._forward(parameters, padded))
+            gains += [row.gain(mask) for row, mask in zip(rows, masks)]
+        return float(np.mean(gains))
+
+
+class _Row:
+    def __init__(self, spectrum, frames, target, noisy_si_sdr) -> None:
+        self.features = frames
+        self._spectrum, self._target, self._noisy = spectrum, target, noisy_si_sdr
+
+    @classmethod
+    def of(cls, mixture, normalisation: features.Normalisation) -> _Row:
+        spectrum = features.stft(mixture.mixture)
+        target = mixture.target.astype(np.float64)
+        before = si_sdr(target, mixture.mixture.astype(np.float64))
+        frames = normalisation.features(spectrum)
+        return cls(spectrum.astype(np.complex64), frames, target, before)
+
+    def gain(self, mask: np.ndarray) -> float:
+        gains = features.bin_gains(mask[: len(self.features)])
+        estimate = features.istft(self._spectrum * gains, len(self._target))
+        return si_sdr(self._target, estimate) - self._noisy
