@@ -2,4 +2,6 @@
 
 from tinyse.cli import main
 
-main()
+# A spawned process imports this file again, and must not start over.
+if __name__ == "__main__":
+    main()

@@ -48,7 +48,7 @@ def _ogg_is_cut(path: Path) -> bool:
     with open(path, "rb") as file:
         file.seek(max(0, path.stat().st_size - 2 * _OGG_LARGEST))
         tail = file.read()
-    # "OggS" may occur inside a packet, so a candidate counts only when its page ends at the file's end.
+    # "OggS" may occur inside a packet: a candidate counts when its page ends where the file ends.
     at = tail.rfind(b"OggS")
     while at >= 0:
         if at + _page_bytes(tail[at:]) == len(tail):

@@ -6,11 +6,13 @@ A manifest is a CSV file; its paths are relative to its own folder.  Required co
     kind          speech | noise
     split         train | valid | test
     group         speaker or recording; never in two splits
-    start, end    samples at 16 kHz in the file as `tinyse.audio.io.read_audio` gives it, end exclusive
+    start, end    samples at 16 kHz of the file as `tinyse.audio.io.read_audio` gives it,
+                  end exclusive
     sample_rate   16000 (the rate that `start` and `end` count in)
 
 Optional: speaker (default: the group), noise_class, language, source, licence, and file_rate and
-file_channels (what the file itself holds, where that is not 16 kHz mono).  Other columns are ignored.
+file_channels (what the file itself holds, where that is not 16 kHz mono).  Other columns are
+ignored.
 """
 
 from __future__ import annotations
@@ -92,9 +94,10 @@ def read_manifest(path: Path) -> Corpus:
     return corpus
 
 
-def read_rows(path: Path) -> Corpus:
-    """Like `read_manifest`, but files may be missing and groups may cross: for `check`."""
-    return _read(Path(path))[1]
+def read_rows(path: Path) -> tuple[Corpus, tuple[int, ...]]:
+    """Like `read_manifest`, but files may be missing and groups may cross; with the row numbers."""
+    table, corpus = _read(Path(path))
+    return corpus, tuple(row.number for row in table.rows)
 
 
 def write_manifest(path: Path, intervals: Iterable[Interval]) -> None:
@@ -105,7 +108,7 @@ def write_manifest(path: Path, intervals: Iterable[Interval]) -> None:
 
 
 def crossing_groups(intervals: Iterable[Interval]) -> Iterator[tuple[int, str]]:
-    """(place, what) of each interval whose group, speaker or stretch of a file is in another split."""
+    """(place, what) of each interval whose group or speaker is in another split too."""
     first: dict[tuple[str, str], Interval] = {}
     for place, interval in enumerate(intervals):
         keys = [(f"{interval.kind} group", interval.group)]

@@ -38,7 +38,19 @@ FORMATS = {
 }
 _LOWEST_RATE, _HIGHEST_RATE = 2000, 384_000
 _MOST_CHANNELS = 64
+FAULTS = ("unreadable", "truncated", "not_finite")
 _BLOCK = 1 << 18  # frames a read: a lying header must not decide how much memory is taken
+
+
+class BadAudio(InputError):
+    """An audio file that cannot be used; `fault` is one of FAULTS."""
+
+    def __init__(self, what: str, where: object, remedy: str, fault: str = "unreadable") -> None:
+        super().__init__(what, where, remedy)
+        self.fault = fault
+
+    def __reduce__(self):
+        return type(self), (self.what, self.where, self.remedy, self.fault)
 
 
 class Format(msgspec.Struct, frozen=True):
@@ -52,8 +64,8 @@ class Format(msgspec.Struct, frozen=True):
 def read_audio(path: Path, rate: int = RATE, notices: Notices | None = None) -> NDArray[np.float32]:
     """All of an audio file as mono float32[n] at `rate`.
 
-    Another rate or more channels are converted, and said through `notices`.  Raises InputError for a
-    file that is missing, empty, not audio, truncated, or that holds NaN or infinity.
+    Another rate or more channels are converted, and said through `notices`.  Raises InputError
+    for a file that is missing, empty, not audio, truncated, or that holds NaN or infinity.
     """
     frames, header = read_frames(path)
     say = notices or _silent
@@ -73,9 +85,11 @@ def read_frames(path: Path) -> tuple[NDArray[np.float32], Format]:
         header = _header(path, file)
         frames = _decoded(path, file)
     if len(frames) < header.frames or containers.is_truncated(path):
-        _refuse(path, f"is truncated ({len(frames)} samples are there)", "copy it again")
+        _refuse(
+            path, f"is truncated ({len(frames)} samples are there)", "copy it again", "truncated"
+        )
     if not np.isfinite(frames).all():
-        _refuse(path, "holds NaN or infinite samples", "write it again from the original")
+        _refuse(path, "holds NaN or infinite samples", "write it again", "not_finite")
     return frames, header
 
 
@@ -101,8 +115,11 @@ def write_audio(
     if path.suffix.lower() not in FORMATS:
         _refuse(path, f"cannot write {path.suffix or 'no suffix'!r}", f"use {', '.join(FORMATS)}")
     if samples.ndim != 1 or not np.isfinite(samples).all():
-        _refuse(path, f"cannot write samples of shape {samples.shape} with NaN or infinity",
-                "give finite mono samples")
+        _refuse(
+            path,
+            f"cannot write samples of shape {samples.shape} with NaN or infinity",
+            "give finite mono samples",
+        )
     clipped = int(np.count_nonzero(np.abs(samples) > 1.0))
     if clipped and notices:
         notices(f"{path}: {clipped} of {len(samples)} samples clipped")
@@ -117,13 +134,17 @@ def encode(samples: NDArray[np.floating], rate: int, suffix: str) -> bytes:
     samples = np.clip(samples, -1.0, 1.0)
     if subtype == "PCM_16":
         # libsndfile scales by 32767 on the way out and by 32768 on the way in.
-        samples = np.clip(np.rint(samples.astype(np.float64) * 32768), -32768, 32767).astype(np.int16)
+        samples = np.clip(np.rint(samples.astype(np.float64) * 32768), -32768, 32767).astype(
+            np.int16
+        )
     else:
         samples = samples.astype(np.float32)
     # In memory first: an error of the disk inside libsndfile's callbacks would be lost.
     buffer = io.BytesIO()
     with soundfile.SoundFile(buffer, "w", rate, 1, subtype, format=kind) as file:
-        for start in range(0, len(samples), 1 << 15):  # the Vorbis encoder keeps a block on its stack
+        for start in range(
+            0, len(samples), 1 << 15
+        ):  # the Vorbis encoder keeps a block on its stack
             file.write(samples[start : start + (1 << 15)])
     return buffer.getvalue()
 
@@ -156,9 +177,9 @@ def _opened(path: Path) -> soundfile.SoundFile:
         return soundfile.SoundFile(path)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"cannot be read ({reason})", path, "check the path") from error
+        raise BadAudio(f"cannot be read ({reason})", path, "check the path") from error
     except soundfile.LibsndfileError as error:
-        raise InputError(
+        raise BadAudio(
             f"is not audio that can be read ({error.error_string.strip()})",
             path,
             "give a WAV, FLAC, Ogg or Opus file",
@@ -168,11 +189,17 @@ def _opened(path: Path) -> soundfile.SoundFile:
 def _header(path: Path, file: soundfile.SoundFile) -> Format:
     header = Format(file.samplerate, file.channels, file.frames)
     if not _LOWEST_RATE <= header.rate <= _HIGHEST_RATE:
-        _refuse(path, f"sample rate: expected {_LOWEST_RATE} to {_HIGHEST_RATE} Hz, got {header.rate}",
-                "convert it to 16 kHz")
+        _refuse(
+            path,
+            f"sample rate: expected {_LOWEST_RATE} to {_HIGHEST_RATE} Hz, got {header.rate}",
+            "convert it to 16 kHz",
+        )
     if header.channels > _MOST_CHANNELS:
-        _refuse(path, f"expected at most {_MOST_CHANNELS} channels, got {header.channels}",
-                "convert it to mono")
+        _refuse(
+            path,
+            f"expected at most {_MOST_CHANNELS} channels, got {header.channels}",
+            "convert it to mono",
+        )
     if header.frames < 1:
         _refuse(path, "holds no samples", "give a file with sound in it")
     return header
@@ -186,13 +213,13 @@ def _decoded(path: Path, file: soundfile.SoundFile) -> NDArray[np.float32]:
         while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
             blocks.append(block)
     except soundfile.LibsndfileError as error:
-        raise InputError(
+        raise BadAudio(
             f"cannot be decoded ({error.error_string.strip()})", path, "copy it again"
         ) from error
     if not blocks:
-        _refuse(path, "is truncated (no sample can be decoded)", "copy it again")
+        _refuse(path, "is truncated (no sample can be decoded)", "copy it again", "truncated")
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 
-def _refuse(path: Path, what: str, remedy: str) -> NoReturn:
-    raise InputError(what, path, remedy)
+def _refuse(path: Path, what: str, remedy: str, fault: str = "unreadable") -> NoReturn:
+    raise BadAudio(what, path, remedy, fault)

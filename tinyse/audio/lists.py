@@ -1,7 +1,7 @@
 """Mixture lists: fixed rows that give the same samples everywhere.
 
-A row names a stretch of speech, a noise recording and two gains.  In float64, cast to float32 at the
-end, with L = n_samples and i = 0 .. L-1:
+A row names a stretch of speech, a noise recording and two gains.  In float64, cast to float32
+at the end, with L = n_samples and i = 0 .. L-1:
 
     s[i] = speech_file[speech_start + i]
     z    = noise_file[noise_start : noise_end]
@@ -9,9 +9,9 @@ end, with L = n_samples and i = 0 .. L-1:
     target  = gain_speech s
     mixture = gain_speech s + gain_noise n        # snr_db = "clean": mixture = target
 
-A list may instead hold ready pairs: columns `id, noisy, clean`, optionally `snr_db, group`.  A folder
-with `noisy_testset_wav/` and `clean_testset_wav/` (VoiceBank-DEMAND), or `noisy/` and `clean/`, with
-equal file names is such a list too.
+A list may instead hold ready pairs: columns `id, noisy, clean`, optionally `snr_db, group`.  A
+folder with `noisy_testset_wav/` and `clean_testset_wav/` (VoiceBank-DEMAND), or `noisy/` and
+`clean/`, with equal file names is such a list too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ MIXTURE_COLUMNS = (
     "noise_class", "noise_group", "noise_path", "noise_start", "noise_end", "noise_offset",
     "gain_speech", "gain_noise",
 )  # fmt: skip
-_REQUIRED = tuple(c for c in MIXTURE_COLUMNS if c not in ("level_dbfs", "noise_class", "noise_group"))
+_REQUIRED = tuple(
+    c for c in MIXTURE_COLUMNS if c not in ("level_dbfs", "noise_class", "noise_group")
+)
 PAIR_FOLDERS = (("noisy_testset_wav", "clean_testset_wav"), ("noisy", "clean"))
 CLEAN = "clean"
 _REMEDY = "expected the columns of a mixture list or of ready pairs (id, noisy, clean)"
@@ -102,7 +104,7 @@ class Mixture(msgspec.Struct, frozen=True):
 
 
 def read_list(path: Path, root: Path | None = None) -> MixtureList:
-    """The list in the CSV file or pairs folder `path`; its audio lies below `root` (default: beside it).
+    """The list in the CSV file or pairs folder `path`; its audio lies below `root` or beside it.
 
     Raises InputError that names the file, the row and what to do.
     """
@@ -125,7 +127,9 @@ def read_list(path: Path, root: Path | None = None) -> MixtureList:
 
 def list_csv(rows: list[MixtureRow]) -> str:
     """The CSV text of mixture rows, gains with full precision."""
-    return to_csv(MIXTURE_COLUMNS, ([_cell(row, column) for column in MIXTURE_COLUMNS] for row in rows))
+    return to_csv(
+        MIXTURE_COLUMNS, ([_cell(row, column) for column in MIXTURE_COLUMNS] for row in rows)
+    )
 
 
 def render(mixtures: MixtureList, row: MixtureRow | PairRow) -> Mixture:
@@ -138,7 +142,9 @@ def render(mixtures: MixtureList, row: MixtureRow | PairRow) -> Mixture:
     if row.snr_db is not None:
         length = row.noise_end - row.noise_start
         recording = _stretch(mixtures, row.id, row.noise_path, row.noise_start, length)
-        noise = np.take(recording, np.arange(row.noise_offset, row.noise_offset + row.n_samples), mode="wrap")
+        noise = np.take(
+            recording, np.arange(row.noise_offset, row.noise_offset + row.n_samples), mode="wrap"
+        )
         mixture = target + row.gain_noise * noise
     return Mixture(
         row.id, mixture.astype(np.float32), target.astype(np.float32),
@@ -146,7 +152,9 @@ def render(mixtures: MixtureList, row: MixtureRow | PairRow) -> Mixture:
     )  # fmt: skip
 
 
-def _stretch(mixtures: MixtureList, row: str, path: str, start: int, length: int) -> NDArray[np.float64]:
+def _stretch(
+    mixtures: MixtureList, row: str, path: str, start: int, length: int
+) -> NDArray[np.float64]:
     file = mixtures.root / path
     samples = decoded(file)
     if start + length > len(samples):
@@ -223,7 +231,9 @@ def _refuse_doubles(table: Table) -> None:
     for row in table.rows:
         earlier = first.setdefault(row.text("id"), row.number)
         if earlier != row.number:
-            row.refuse(f"id {row.text('id')!r} is also in row {earlier}", "give each row its own id")
+            row.refuse(
+                f"id {row.text('id')!r} is also in row {earlier}", "give each row its own id"
+            )
 
 
 def _folder(path: Path) -> MixtureList:

@@ -41,7 +41,9 @@ class Row(msgspec.Struct, frozen=True):
     def choice(self, column: str, choices: Sequence[str]) -> str:
         text = self.required(column)
         if text not in choices:
-            self.refuse(f"{column}: expected one of {', '.join(choices)}, got {text!r}", "correct it")
+            self.refuse(
+                f"{column}: expected one of {', '.join(choices)}, got {text!r}", "correct it"
+            )
         return text
 
     def integer(self, column: str, least: int = 0) -> int:
@@ -52,7 +54,9 @@ class Row(msgspec.Struct, frozen=True):
         except ValueError:
             value = None
         if value is None or not least <= value <= 2**53:
-            self.refuse(f"{column}: expected a whole number from {least}, got {text[:40]!r}", "correct it")
+            self.refuse(
+                f"{column}: expected a whole number from {least}, got {text[:40]!r}", "correct it"
+            )
         return value
 
     def number_in(self, column: str) -> float:
@@ -102,9 +106,13 @@ def read_table(path: Path) -> Table:
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         lines = [(reader.line_num, cells) for cells in reader if cells]
     except UnicodeDecodeError as error:
-        raise InputError(f"is not UTF-8 text ({error.reason})", path, "expected a CSV file") from error
+        raise InputError(
+            f"is not UTF-8 text ({error.reason})", path, "expected a CSV file"
+        ) from error
     except csv.Error as error:
-        raise InputError(f"is not CSV ({error})", path, "expected a header line and rows") from error
+        raise InputError(
+            f"is not CSV ({error})", path, "expected a header line and rows"
+        ) from error
     if not lines:
         raise InputError("is empty", path, "expected a CSV header line and rows")
     columns = tuple(name.strip() for name in lines[0][1])

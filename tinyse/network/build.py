@@ -56,6 +56,17 @@ def initial_parameters(network: Network, seed: int) -> Parameters:
     return found
 
 
+def layer_names(parameters: Parameters) -> list[str]:
+    """LSTMs, dense layers, mask.  By name: a backend may hand a dict back in another order."""
+    kinds = ("lstm", "dense", "mask")
+
+    def place(name: str) -> tuple[int, int]:
+        kind, _, index = name.partition("_")
+        return kinds.index(kind), int(index or 0)
+
+    return sorted({key.split("/")[0] for key in parameters}, key=place)
+
+
 def forward(parameters, features):
     """Mask [B, T, 128] of features [B, T, 128], from a zero state."""
     return _forward(parameters, features, lambda name, z, u: lstm(z, u), lambda name, value: None)
@@ -79,9 +90,8 @@ def activations(parameters, features):
 
 def _forward(parameters, features, recurrent, seen):
     """The pass itself; `recurrent` runs a loop, `seen(name, value)` is told what comes by."""
-    layers = list(dict.fromkeys(name.split("/")[0] for name in parameters))
     x = ops.transpose(features, (1, 0, 2))
-    for name in layers:
+    for name in layer_names(parameters):
         x = project(x, parameters[f"{name}/kernel"], parameters[f"{name}/bias"])
         if name.startswith("lstm"):
             x = recurrent(name, x, parameters[f"{name}/recurrent"])

@@ -14,10 +14,9 @@ def time_loop(body, carry, inputs, reverse=False):
     steps = inputs[0].shape[0]
     read = [tf.TensorArray(x.dtype, steps, element_shape=x.shape[1:]).unstack(x) for x in inputs]
     order = (lambda t: steps - 1 - t) if reverse else (lambda t: t)
-    _, shapes = tf.nest.map_structure(
-        lambda t: t, body(carry, tuple(r.read(0) for r in read))
-    )
-    written = tuple(tf.TensorArray(s.dtype, steps, element_shape=s.shape) for s in shapes)
+    # One call outside the loop tells what an output looks like; in a graph it is pruned.
+    _, examples = body(carry, tuple(x[0] for x in inputs))
+    written = tuple(tf.TensorArray(e.dtype, steps, element_shape=e.shape) for e in examples)
 
     def step(t, carry, written):
         position = order(t)

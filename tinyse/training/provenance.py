@@ -17,7 +17,7 @@ from tinyse.files import read_json
 from tinyse.network import backend
 from tinyse.recipe import Recipe, to_toml
 
-_SAME = ("recipe_sha256", "manifest_sha256", "valid_list_sha256", "backend", "cores")
+_SAME = ("recipe_sha256", "manifest_sha256", "valid_list_sha256", "seed", "backend", "cores")
 
 
 def provenance(recipe: Recipe, corpus: Corpus, valid: MixtureList) -> dict:

@@ -1,0 +1,47 @@
+# tinyse.  Every target makes its own set-up; the second call does no set-up work.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all bench lint format clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/.demo ## the whole chain on the embedded corpus: table, audio and out/demo/report.html
+	$(BIN)/tinyse demo --out out/demo
+
+test: $(VENV)/.test ## the tests, except those marked slow
+	$(BIN)/python -m pytest -n 2 -m "not slow" --ignore=tests/end_to_end --ignore=tests/equivalence
+
+test-all: $(VENV)/.test ## every test
+	$(BIN)/python -m pytest -n 2
+
+bench: $(VENV)/.demo ## time and memory of every published model on TensorFlow Lite Micro
+	$(BIN)/tinyse bench
+
+lint: $(VENV)/.test ## style and formatting
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+format: $(VENV)/.test ## bring the code into format
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) out build dist .pytest_cache .ruff_cache .hypothesis
+
+# A Debian python3 comes without venv; as root the package is installed, else its name is said.
+$(BIN)/python:
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || apt-get install -y $(PYTHON)-venv \
+	  || { echo 'install the Debian package $(PYTHON)-venv first' >&2; exit 3; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e '.[demo]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e '.[test]'
+	@touch $@ $(VENV)/.demo

@@ -1,0 +1,145 @@
+"""Mixture lists: the reference formula to the bit, pairs, and every fault of a list."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from tinyse.audio.corpora import read_manifest
+from tinyse.audio.draw_lists import HEADLINE_DB, draw_list, write_list
+from tinyse.audio.io import read_audio, write_audio
+from tinyse.audio.lists import MIXTURE_COLUMNS, list_csv, read_list, render
+from tinyse.errors import InputError
+
+
+def test_the_reference_values_of_the_real_lists(data_folder):
+    expected = json.loads((data_folder / "verify.json").read_text())
+    for split in ("valid", "test"):
+        mixtures = read_list(data_folder / f"mixtures_{split}.csv")
+        for row in mixtures.rows:
+            if row.id in expected:
+                facts = expected.pop(row.id)
+                mixture = render(mixtures, row).mixture
+                assert len(mixture) == facts["samples"]
+                assert mixture[1000] == np.float32(facts["sample_1000"])
+                assert (
+                    hashlib.sha256(mixture.astype("<f4").tobytes()).hexdigest() == facts["sha256"]
+                )
+    assert not expected
+
+
+def test_the_real_lists_are_written_as_they_were_read(data_folder):
+    mixtures = read_list(data_folder / "mixtures_valid.csv")
+    assert list_csv(list(mixtures.rows)) == (data_folder / "mixtures_valid.csv").read_text()
+    assert len(mixtures.rows) == 360 and mixtures.rows[-1].snr_db is None
+
+
+def test_noise_wraps_round(tmp_path):
+    write_audio(tmp_path / "s.wav", np.zeros(10))
+    write_audio(tmp_path / "n.wav", np.arange(8) / 64)
+    (tmp_path / "l.csv").write_text(
+        ",".join(MIXTURE_COLUMNS) + "\n" + "a,0,-20,10,anna,s.wav,0,hum,g,n.wav,1,5,3,1.0,2.0\n"
+    )
+    mixtures = read_list(tmp_path / "l.csv")
+    got = render(mixtures, mixtures.rows[0])
+    np.testing.assert_array_equal(got.mixture * 32, [4, 1, 2, 3, 4, 1, 2, 3, 4, 1])
+    assert not got.target.any() and got.snr_db == 0 and mixtures.rows[0].group == "anna"
+
+
+def test_drawn_rows_have_their_snr_and_level(small_corpus):
+    corpus = read_manifest(small_corpus)
+    write_list(corpus, "test", small_corpus.parent / "l.csv", 3, seed=5)
+    mixtures = read_list(small_corpus.parent / "l.csv")
+    assert [row.snr_db for row in mixtures.rows[:12]] == [s for s in HEADLINE_DB for _ in range(3)]
+    for row in mixtures.rows:
+        got = render(mixtures, row)
+        noise = got.mixture.astype(float) - got.target
+        level = 10 * np.log10(np.mean(got.mixture.astype(float) ** 2))
+        assert abs(level - row.level_dbfs) < 0.06 and np.abs(got.mixture).max() <= 0.9901
+        if row.snr_db is None:
+            assert not noise.any()
+        else:
+            ratio = np.mean(got.target.astype(float) ** 2) / np.mean(noise**2)
+            assert abs(10 * np.log10(ratio) - row.snr_db) < 1e-3
+    assert draw_list(corpus, "test", 3, 5) == list(mixtures.rows)
+    assert draw_list(corpus, "test", 3, 6) != list(mixtures.rows)
+
+
+@pytest.mark.parametrize(
+    ("folders", "names", "group"),
+    [
+        (("noisy_testset_wav", "clean_testset_wav"), ("p232_001", "p232_002", "p257_001"), "p232"),
+        (("noisy", "clean"), ("one", "two"), "one"),
+    ],
+)
+def test_a_folder_of_pairs_is_a_list(tmp_path, noise_of, folders, names, group):
+    for seed, folder in enumerate(folders):
+        for name in names:
+            write_audio(tmp_path / folder / f"{name}.wav", noise_of(500, seed))
+    mixtures = read_list(tmp_path)
+    assert [row.id for row in mixtures.rows] == list(names) and mixtures.rows[0].group == group
+    got = render(mixtures, mixtures.rows[0])
+    np.testing.assert_array_equal(got.target, read_audio(tmp_path / folders[1] / f"{names[0]}.wav"))
+    assert got.snr_db is None
+    (tmp_path / folders[0] / f"{names[0]}.wav").unlink()
+    with pytest.raises(InputError, match="only on one side"):
+        read_list(tmp_path)
+
+
+def test_a_list_of_pairs(tmp_path, noise_of):
+    write_audio(tmp_path / "a.wav", noise_of(500))
+    write_audio(tmp_path / "b.wav", noise_of(400))
+    (tmp_path / "l.csv").write_text("id,noisy,clean,snr_db\nx,a.wav,a.wav,2.5\ny,a.wav,b.wav,\n")
+    mixtures = read_list(tmp_path / "l.csv")
+    assert render(mixtures, mixtures.rows[0]).snr_db == 2.5
+    with pytest.raises(InputError, match="500 samples, clean has 400"):
+        render(mixtures, mixtures.rows[1])
+
+
+@pytest.fixture
+def good_list(small_corpus):
+    path = small_corpus.parent / "l.csv"
+    write_list(read_manifest(small_corpus), "test", path, 1, seed=1)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("gain_noise", "loudness", "'gain_noise' is missing"),
+        ("test/speech.flac", "test/gone.flac", "row 2: speech_path: there is no file"),
+        ("test-0002", "test-0001", "row 3: id 'test-0001' is also in row 2"),
+        ("0,96000,", "96000,0,", "noise_end: expected more than"),
+        ("test-0001,-5", "test-0001,loud", "row 2: snr_db"),
+        ("test-0001,-5", "test-0001,nan", "row 2: snr_db"),
+        ("0,96000,", "0,97000,", "the file has 96000"),
+    ],
+)
+def test_a_bad_list_names_its_row(good_list, old, new, says):
+    good_list.write_text(good_list.read_text().replace(old, new, 1))
+    with pytest.raises(InputError, match=says):
+        mixtures = read_list(good_list)
+        for row in mixtures.rows:
+            render(mixtures, row)
+
+
+@pytest.mark.parametrize("text", ["id,noisy\nx,a.wav\n", "id,a\n1,2\n", "id,noisy,clean\n"])
+def test_a_list_without_its_columns_or_rows(tmp_path, text):
+    (tmp_path / "l.csv").write_text(text)
+    with pytest.raises(InputError):
+        read_list(tmp_path / "l.csv")
+    with pytest.raises(InputError, match="without ready pairs"):
+        read_list(tmp_path)
+
+
+def test_a_file_that_changes_is_decoded_again(tmp_path, noise_of):
+    from tinyse.audio.decoded import decoded
+
+    write_audio(tmp_path / "a.wav", noise_of(100, 1))
+    first = decoded(tmp_path / "a.wav")
+    assert decoded(tmp_path / "a.wav") is first
+    write_audio(tmp_path / "a.wav", noise_of(200, 2))
+    assert len(decoded(tmp_path / "a.wav")) == 200

@@ -1,0 +1,159 @@
+"""Indexing: each known folder shape in small, plain folders, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from tinyse.audio import shapes
+from tinyse.audio.corpora import read_manifest
+from tinyse.audio.io import write_audio
+from tinyse.audio.lists import read_list
+from tinyse.audio.prepare import prepare
+from tinyse.errors import InputError
+
+
+@pytest.fixture
+def fill(tmp_path, noise_of):
+    """Makes files of 1.5 s below a folder named `corpus`."""
+
+    def make(*paths, rate=16000):
+        for seed, path in enumerate(paths):
+            write_audio(tmp_path / "corpus" / path, noise_of(24000, seed), rate)
+        return tmp_path / "corpus"
+
+    return make
+
+
+def _splits(corpus, kind):
+    return {(i.speaker or i.noise_class, i.split) for i in corpus.select(kind)}
+
+
+def test_voicebank_demand_keeps_its_splits_and_speakers(fill, tmp_path):
+    folder = fill(
+        "clean_trainset_28spk_wav/p226_001.wav", "clean_trainset_28spk_wav/p228_001.wav",
+        "clean_testset_wav/p232_001.wav", "clean_testset_wav/p257_002.wav",
+        "noisy_trainset_28spk_wav/p226_001.wav", "noisy_testset_wav/p232_001.wav", rate=48000,
+    )  # fmt: skip
+    said = []
+    corpus = prepare([folder], tmp_path / "manifest.csv", notices=said.append)
+    assert {(i.speaker, i.split) for i in corpus.intervals} == {
+        ("voicebank-demand-p226", "valid"), ("voicebank-demand-p228", "train"),
+        ("voicebank-demand-p232", "test"), ("voicebank-demand-p257", "test"),
+    }  # fmt: skip
+    assert all(i.file_rate == 48000 and i.end == 8000 for i in corpus.intervals)
+    assert any("no noise in split train" in text for text in said)
+
+
+def test_dns_readers_and_noise_classes(fill, tmp_path):
+    readers = [f"book_0001_chp_0002_reader_0{n}_{k}.wav" for n in range(10, 20) for k in (0, 1)]
+    folder = fill(
+        *(f"clean_fullband/read_speech/{name}" for name in readers),
+        *(f"noise_fullband/munching_Freesound_validated_3953{n:02d}_{k}.wav"
+          for n in range(10) for k in (0, 1)),
+        "impulse_responses/room.wav",
+    )  # fmt: skip
+    corpus = prepare([folder], tmp_path / "manifest.csv", rows=2, valid=0.2, test=0.3)
+    speech = corpus.select("speech")
+    assert len(speech) == 20 and len({i.speaker for i in speech}) == 10
+    assert [len({i.group for i in corpus.select(kind, split)})
+            for kind in ("speech", "noise") for split in ("train", "valid", "test")
+            ] == [5, 2, 3, 5, 2, 3]  # fmt: skip
+    assert {i.noise_class for i in corpus.select("noise")} == {"munching"}
+    assert len(read_list(tmp_path / "mixtures_test.csv").rows) == 12
+    again = prepare([folder], tmp_path / "manifest.csv", rows=2, valid=0.2, test=0.3, force=True)
+    assert again.intervals == corpus.intervals
+
+
+def test_ms_snsd_gives_a_share_of_its_training_part_to_valid(fill, tmp_path):
+    folder = fill(
+        *(f"clean_train/clnsp{n}.wav" for n in range(10)), "clean_test/clnsp1.wav",
+        *(f"noise_train/AirConditioner_{n}.wav" for n in range(10)), "noise_test/Typing_1.wav",
+    )  # fmt: skip
+    corpus = prepare([folder], tmp_path / "manifest.csv", rows=1)
+    assert [len(corpus.select("speech", s)) for s in ("train", "valid", "test")] == [9, 1, 1]
+    assert _splits(corpus, "noise") == {
+        ("airconditioner", "train"), ("airconditioner", "valid"), ("typing", "test"),
+    }  # fmt: skip
+
+
+def test_chime2_takes_the_reverberated_speech_and_the_background(fill, tmp_path):
+    folder = fill(
+        "train/reverberated/id1/bgaa9a.wav", "train/background/CR_lounge_1.wav",
+        "devel/reverberated/id2/bgaa9a.wav", "test/reverberated/s3_x.wav",
+        "devel/isolated/9dB/s1_noisy.wav",
+    )  # fmt: skip
+    corpus = prepare([folder], tmp_path / "manifest.csv")
+    assert _splits(corpus, "speech") == {
+        ("chime2-id1", "train"), ("chime2-id2", "valid"), ("chime2-s3", "test"),
+    }  # fmt: skip
+    assert _splits(corpus, "noise") == {("cr_lounge", "train")}
+
+
+def test_chime2_of_the_wall_street_journal(fill, tmp_path):
+    folder = fill(
+        "reverberated/si_tr_s/011/011c0201.wav", "reverberated/si_dt_05/050/050c0101.wav",
+        "reverberated/si_et_05/440/440c0201.wav", "isolated/si_tr_s/011/011c0201.wav",
+    )  # fmt: skip
+    corpus = prepare([folder], tmp_path / "manifest.csv")
+    assert _splits(corpus, "speech") == {
+        ("chime2-011", "train"), ("chime2-050", "valid"), ("chime2-440", "test"),
+    }  # fmt: skip
+
+
+def test_demand_has_one_channel_of_each_place(fill, tmp_path):
+    folder = fill(*(f"{place}/ch{n:02d}.wav" for place in ("DKITCHEN", "TMETRO") for n in (1, 2)))
+    corpus = prepare([folder], tmp_path / "manifest.csv", valid=0, test=0)
+    assert {(i.path, i.noise_class) for i in corpus.intervals} == {
+        ("corpus/DKITCHEN/ch01.wav", "dkitchen"), ("corpus/TMETRO/ch01.wav", "tmetro"),
+    }  # fmt: skip
+
+
+def test_plain_folders_group_by_speaker_folder_or_file(fill, tmp_path):
+    folder = fill(
+        "s/anna/1.flac", "s/anna/2.flac", "s/84-121123-0001.flac", "n/rain.wav", "n/a.opus"
+    )
+    corpus = prepare([], tmp_path / "m.csv", speech=[folder / "s"], noise=[folder / "n"], valid=0)
+    assert {i.group for i in corpus.select("speech")} == {"s-anna", "s-84"}
+    assert len({i.group for i in corpus.select("noise")}) == 2
+    assert read_manifest(tmp_path / "m.csv").intervals == corpus.intervals
+
+
+def test_unreadable_files_are_left_out_with_a_notice(fill, tmp_path):
+    folder = fill("n/a.wav")
+    (folder / "n" / "bad.wav").write_bytes(b"nothing")
+    said = []
+    corpus = prepare([], tmp_path / "m.csv", noise=[folder / "n"], notices=said.append)
+    assert len(corpus.intervals) == 1 and any("bad.wav" in text for text in said)
+
+
+def test_what_is_refused_writes_nothing(fill, tmp_path):
+    folder = fill("x/a.wav")
+    out = tmp_path / "m.csv"
+    for arguments, says in (
+        ({"folders": [folder]}, "known shapes"),
+        ({"folders": []}, "no folder was named"),
+        ({"folders": [tmp_path / "none"]}, "is not a folder"),
+        ({"folders": [], "noise": [folder], "valid": 0.7, "test": 0.5}, "under 1"),
+    ):
+        with pytest.raises(InputError, match=says):
+            prepare(out=out, **arguments)
+        assert not out.exists()
+    out.write_text("mine")
+    with pytest.raises(InputError, match="exists already"):
+        prepare([], out, noise=[folder])
+    assert out.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("stem", "speaker", "noise_class"),
+    [
+        ("book_00000_chp_0009_reader_06709_0", "reader_06709", "book"),
+        ("p226_001", "p226", ""),
+        ("84-121123-0001", "84", ""),
+        ("AirConditioner_1", "", "airconditioner"),
+        ("munching_Freesound_validated_395390_0", "", "munching"),
+    ],
+)
+def test_names(stem, speaker, noise_class):
+    assert shapes.speaker_of(stem) == speaker
+    assert shapes.class_of(stem) == noise_class

@@ -1,0 +1,67 @@
+"""TensorFlow Lite Micro as a runtime: memory, states, reset, refusals."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from tests.network_maker import frames, integer_network, small_network
+from tests.tflite.edited import valid_file
+from tinyse.errors import InputError, MissingExtra
+from tinyse.runtimes import open_runtime
+from tinyse.tflite.check import check_bytes
+from tinyse.tflite.write import serialise
+
+pytest.importorskip("tflite_micro")
+
+from tinyse.runtimes.tflm import TFLM
+
+
+def test_the_arena_is_what_the_allocator_handed_out():
+    arena = TFLM(check_bytes(serialise(integer_network()))).info.arena_bytes
+    # Two 256-unit states of int8 and int16 are 1,536 bytes of it.
+    assert 9_000 < arena < 11_000
+
+
+def test_reading_the_arena_leaves_stderr_as_it_was(capfd):
+    TFLM(check_bytes(valid_file()))
+    print("after", file=sys.stderr)
+    assert capfd.readouterr().err == "after\n"
+
+
+def test_reset_gives_the_stream_again():
+    runtime = TFLM(check_bytes(valid_file()))
+    x = frames(60, 2, 11)
+    first = runtime.run(x)
+    assert not np.array_equal(runtime.run(x), first)
+    runtime.reset()
+    assert np.array_equal(runtime.run(x), first)
+    runtime.reset()
+    assert np.array_equal(np.stack([runtime.step(frame) for frame in x]), first)
+
+
+def test_no_frames_give_no_masks():
+    assert TFLM(check_bytes(valid_file())).run(np.empty((0, 11), np.int8)).shape == (0, 6)
+
+
+def test_states_need_to_be_kept():
+    file = check_bytes(valid_file())
+    with pytest.raises(InputError, match="keep_states=True"):
+        TFLM(file).states()
+    kept = TFLM(file, keep_states=True)
+    assert kept.info.arena_bytes is None
+    assert set(kept.states()) == {"h_lstm_0", "c_lstm_0", "h_lstm_1", "c_lstm_1"}
+
+
+def test_a_bad_file_never_reaches_it(tmp_path):
+    (tmp_path / "bad.tflite").write_bytes(valid_file()[:-200])
+    with pytest.raises(InputError, match=r"bad\.tflite"):
+        open_runtime("tflm", tmp_path / "bad.tflite")
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tflite_micro.python.tflite_micro", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'tinyse\[tflm\]'"):
+        TFLM(check_bytes(serialise(small_network())))

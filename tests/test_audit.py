@@ -1,0 +1,165 @@
+"""What `inspect` tells, against counts made another way, and how light it is."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.network_maker import integer_network
+from tests.tflite.edited import valid_file
+from tinyse.audit import inspect, live_blocks, matrices, parse_block
+from tinyse.cli import main
+from tinyse.errors import InputError
+from tinyse.quant import IntegerLSTM, IntegerNetwork
+from tinyse.tflite.write import serialise
+
+
+def thinned(network: IntegerNetwork, keep: float, block: tuple[int, int]) -> IntegerNetwork:
+    """The network with random blocks of the LSTM kernels set to zero."""
+    generator = np.random.default_rng(0)
+
+    def thin(weights):
+        grid = generator.random([-(-s // b) for s, b in zip(weights.shape, block, strict=True)])
+        mask = np.kron(grid < keep, np.ones(block, bool))[: weights.shape[0], : weights.shape[1]]
+        return np.where(mask, weights, 0).astype(np.int8)
+
+    layers = [
+        dataclasses.replace(layer, kernels=tuple(map(thin, layer.kernels)))
+        if isinstance(layer, IntegerLSTM)
+        else layer
+        for layer in network.layers
+    ]
+    return dataclasses.replace(network, layers=tuple(layers))
+
+
+@pytest.fixture(scope="module")
+def network():
+    return thinned(integer_network((9, 7), (5,), 11, 6), 0.3, (4, 4))
+
+
+@pytest.fixture(scope="module")
+def path(network, tmp_path_factory):
+    path = tmp_path_factory.mktemp("audit") / "thin.tflite"
+    path.write_bytes(serialise(network))
+    return path
+
+
+def test_byte_accounts(path, network):
+    found = inspect(path)["bytes"]
+    arrays = [array for layer in network.layers for _, array in matrices(layer)]
+    weights, biases = sum(a.size for a in arrays), 4 * (9 + 7) + 5 + 6
+    data = path.read_bytes()
+    assert found["fp32"] == 4 * (weights + biases)
+    assert found["dense"] == weights + 4 * biases
+    assert found["tflite"] == len(data)
+    # zlib's form has two bytes in front and four behind.
+    assert found["zip"] == len(zlib.compress(data, 9)) - 6
+    bits = 0.0
+    for array in arrays:
+        density = np.count_nonzero(array) / array.size
+        values = np.unique(array[array != 0], return_counts=True)[1]
+        share = np.array([density, 1 - density])
+        share = share[share > 0]
+        bits -= array.size * (share * np.log2(share)).sum()
+        bits -= (values * np.log2(values / values.sum())).sum()
+    assert found["bound"] == pytest.approx(bits / 8, abs=1)
+
+
+def test_sparsity_and_macs(path, network):
+    found = inspect(path, ((4, 4), (1, 1)))
+    arrays = dict(pair for layer in network.layers for pair in matrices(layer))
+    zero = sum((a == 0).sum() for a in arrays.values())
+    total = sum(a.size for a in arrays.values())
+    assert found["sparsity"]["weights"] == pytest.approx(zero / total, abs=1e-6)
+    assert found["sparsity"]["blocks"]["1x1"] == found["sparsity"]["weights"]
+    assert set(found["sparsity"]["per_matrix"]) == set(arrays)
+    live = sum(live_count(array, 4, 4) for array in arrays.values())
+    assert found["macs"] == {
+        "block": "4x4",
+        "dense": total,
+        "nonzero": total - zero,
+        "live": live,
+    }
+    assert sum(layer["macs"]["live"] for layer in found["layers"]) == live
+
+
+def live_count(weights, rows, columns):
+    """Weights in blocks that hold a non-zero one, block by block."""
+    count = 0
+    for top in range(0, weights.shape[0], rows):
+        for left in range(0, weights.shape[1], columns):
+            block = weights[top : top + rows, left : left + columns]
+            count += block.size if block.any() else 0
+    return count
+
+
+@given(
+    st.integers(1, 9), st.integers(1, 9), st.integers(1, 5), st.integers(1, 5), st.integers(0, 99)
+)
+def test_live_blocks(height, width, rows, columns, seed):
+    weights = (np.random.default_rng(seed).random((height, width)) < 0.1).astype(np.int8)
+    expected = [
+        [weights[r : r + rows, c : c + columns].any() for c in range(0, width, columns)]
+        for r in range(0, height, rows)
+    ]
+    assert np.array_equal(live_blocks(weights, (rows, columns)), expected)
+
+
+def test_names_and_interface(path):
+    found = inspect(path)
+    assert found["model"] == "random" and found["input"]["shape"] == [1, 1, 11]
+    assert [layer["name"] for layer in found["layers"]] == ["lstm_0", "lstm_1", "dense_0", "mask"]
+
+
+@pytest.mark.parametrize("text", ["4", "4x", "x4", "0x4", "4x4x4", "-1x2", "four"])
+def test_a_wrong_block_is_refused(text):
+    with pytest.raises(InputError, match="--block: expected ROWSxCOLUMNS"):
+        parse_block(text)
+
+
+def test_command(path):
+    runner = CliRunner()
+    table = runner.invoke(main, ["inspect", str(path), "--block", "4x4", "--block", "8x1"])
+    assert table.exit_code == 0
+    for word in ("lstm_0/input_gate/kernel", "fp32", "zip", "bound", "nonzero", "8x1"):
+        assert word in table.stdout
+    document = runner.invoke(main, ["inspect", str(path), "--json"])
+    assert json.loads(document.stdout) == json.loads(json.dumps(inspect(path)))
+
+
+def test_a_bad_file_ends_in_one_line(tmp_path):
+    (tmp_path / "bad.tflite").write_bytes(valid_file()[:500])
+    done = CliRunner().invoke(main, ["inspect", str(tmp_path / "bad.tflite")])
+    assert done.exit_code == 2 and done.stdout == ""
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+
+
+SCRIPT = """
+import sys, time
+sys.argv = ["tinyse", "inspect", sys.argv[1]]
+from tinyse.cli import main
+main(standalone_mode=False)
+heavy = {"tensorflow", "keras", "tf_keras", "scipy", "flatbuffers", "mir_eval"} & set(sys.modules)
+print(sorted(heavy), time.process_time(), file=sys.stderr)
+"""
+
+
+def test_inspect_is_light_on_the_reference_network(tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(serialise(integer_network()))
+    command = [sys.executable, "-c", SCRIPT, path]
+    root = Path(__file__).resolve().parent.parent
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    heavy, seconds = done.stderr.rsplit(" ", 1)
+    assert heavy.strip() == "[]"
+    assert float(seconds) < 1.0

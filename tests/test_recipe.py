@@ -1,0 +1,66 @@
+"""Recipes: defaults, ancestors, overrides, and every kind of mistake named by its key."""
+
+import pytest
+
+from tinyse.errors import InputError
+from tinyse.recipe import Recipe, read_recipe, to_toml
+
+
+def _write(folder, text, name="recipe.toml"):
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_a_resolved_recipe_reads_back_as_itself(tmp_path):
+    recipe = Recipe(name="x")
+    assert read_recipe(_write(tmp_path, to_toml(recipe))) == recipe
+
+
+def test_a_recipe_takes_what_it_does_not_say_from_its_ancestor(tmp_path):
+    _write(tmp_path, 'name = "base"\n[train]\nseed = 9\nbatch = 4\n', "base.toml")
+    child = _write(tmp_path, 'name = "child"\ninherits = "base.toml"\n[train]\nbatch = 8\n')
+    recipe = read_recipe(child, ("loss.si_sdr=0.5", "name=other"))
+    assert (recipe.train.seed, recipe.train.batch) == (9, 8)
+    assert (recipe.loss.si_sdr, recipe.name) == (0.5, "other")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[train]\nsede = 2", "train.sede: unknown key, did you mean seed?"),
+        ("trane = 2", "trane: unknown key, did you mean train?"),
+        ('[train]\nseed = "two"', "train.seed: Expected `int`, got `str`"),
+        ("[train]\nbatch = 0", "train.batch: Expected `int` >= 1"),
+        ("[mixing]\nbabble_share = 1.5", "mixing.babble_share: Expected `float` <= 1.0"),
+        ("[mixing]\nsnr_db = [5, -5]", "mixing.snr_db: 5.0 > -5.0"),
+        ("[mixing]\nspeed = [0, 1]", "mixing.speed: must be above zero"),
+        ("[loss]\nsnr = 0", "loss: every weight is zero"),
+        ("[network]\nlstm = []", "network.lstm: Expected `array` of length >= 1"),
+        ('[export]\nprofile = "float"', "export.profile: Invalid enum value 'float'"),
+        ("schema = 2", "schema: Invalid enum value 2"),
+        ("inherits = 3", "inherits: expected a name or path, got 3"),
+        ('inherits = "nowhere.toml"', "cannot be read"),
+        ('inherits = "recipe.toml"', "inherits: the recipes inherit from each other"),
+        ("[train", "is not TOML"),
+    ],
+)
+def test_a_mistake_is_named_by_the_path_of_its_key(tmp_path, text, says):
+    head = "" if text.startswith("[train\n") else 'name = "x"\n'
+    with pytest.raises(InputError) as error:
+        read_recipe(_write(tmp_path, head + text))
+    assert says in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_nameless_or_missing_recipe_is_refused(tmp_path):
+    with pytest.raises(InputError, match="missing required field `name`"):
+        read_recipe(_write(tmp_path, ""))
+    with pytest.raises(InputError, match="cannot be read"):
+        read_recipe(tmp_path / "none.toml")
+
+
+def test_an_override_without_a_value_or_into_a_value_is_refused(tmp_path):
+    path = _write(tmp_path, 'name = "x"')
+    for override in ("train.seed", "=3", "name.x=1"):
+        with pytest.raises(InputError):
+            read_recipe(path, (override,))

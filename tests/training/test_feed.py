@@ -1,0 +1,36 @@
+"""The feed gives the mixer's batches, wherever it starts."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("soxr")
+
+from tinyse.audio import pools  # noqa: E402
+from tinyse.audio.corpora import read_manifest  # noqa: E402
+from tinyse.audio.mixing import Mixer  # noqa: E402
+from tinyse.recipe import Mixing  # noqa: E402
+from tinyse.training.feed import Feed  # noqa: E402
+
+
+@pytest.fixture
+def decoded(tiny_corpus, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return pools.decode(read_manifest(tiny_corpus / "manifest.csv"))
+
+
+def test_a_feed_that_starts_later_goes_on_where_the_other_was(decoded):
+    mixer = Mixer(*decoded.load(), Mixing(), 3, 20)
+    with Feed(decoded, Mixing(), 3, 2, 20, 0, 11) as feed:
+        whole = list(feed)
+    with Feed(decoded, Mixing(), 3, 2, 20, 9, 11) as feed:
+        rest = list(feed)
+    assert len(whole) == 11 and len(rest) == 2
+    for step, batch in [*enumerate(whole), *zip((9, 10), rest, strict=True)]:
+        expected = mixer.batch(step, 2)
+        for name, value in batch.items():
+            np.testing.assert_array_equal(value, expected[name])
+
+
+def test_another_seed_gives_other_batches(decoded):
+    first, second = (Mixer(*decoded.load(), Mixing(), seed, 20).batch(0, 2) for seed in (1, 2))
+    assert not np.array_equal(first["speech"], second["speech"])

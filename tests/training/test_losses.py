@@ -1,0 +1,39 @@
+"""Losses with known answers, and mixtures at the SNR and level that was drawn."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from tests.network.gradients import batch  # noqa: E402
+from tinyse.network import features_in_graph as graph  # noqa: E402
+from tinyse.training.losses import mixed, negative_si_sdr, negative_snr  # noqa: E402
+
+RANDOM = np.random.default_rng(4)
+REFERENCE = RANDOM.standard_normal((3, 4000)).astype(np.float32)
+
+
+def test_snr_of_half_the_amplitude_is_six_decibels_and_perfection_is_capped():
+    assert float(negative_snr(0.5 * REFERENCE, REFERENCE, 60.0)) == pytest.approx(-6.02, abs=0.01)
+    assert float(negative_snr(REFERENCE, REFERENCE, 30.0)) == pytest.approx(-30.0, abs=1e-3)
+
+
+def test_si_sdr_ignores_scale():
+    noise = RANDOM.standard_normal(REFERENCE.shape).astype(np.float32)
+    for row, (s, n) in enumerate(zip(REFERENCE, noise, strict=True)):
+        noise[row] = n - s * np.dot(n, s) / np.dot(s, s)  # orthogonal, so the answer is exact
+        noise[row] *= 0.1 * np.linalg.norm(s) / np.linalg.norm(noise[row])
+    for scale in (1.0, 0.3):
+        value = float(negative_si_sdr(scale * (REFERENCE + noise), REFERENCE))
+        assert value == pytest.approx(-20, abs=1e-3)
+
+
+def test_mixtures_have_the_snr_and_the_level_that_was_drawn():
+    drawn = batch()
+    mixture, target = mixed(drawn)
+    noise = tuple(m - s for m, s in zip(mixture, target, strict=True))
+    energy = [np.asarray(graph.power(part)).sum((1, 2)) for part in (target, noise)]
+    np.testing.assert_allclose(10 * np.log10(energy[0] / energy[1]), drawn["snr_db"], atol=0.01)
+    # The end blocks lie in one window instead of two, hence the tolerance.
+    rms = np.sqrt(np.mean(np.asarray(graph.sound(mixture)) ** 2, axis=1))
+    np.testing.assert_allclose(20 * np.log10(rms), drawn["level_dbfs"], atol=0.5)

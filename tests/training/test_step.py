@@ -1,0 +1,33 @@
+"""The learning rate's path, and that steps make the loss smaller."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from tests.network.gradients import batch  # noqa: E402
+from tinyse.network.build import initial_parameters  # noqa: E402
+from tinyse.recipe import Loss, Network, Train  # noqa: E402
+from tinyse.training.step import State, learning_rate, make_step  # noqa: E402
+
+
+def test_the_rate_warms_up_stays_and_falls_to_its_final_share():
+    train = Train(steps_per_epoch=100, epochs=10, warmup_steps=10, learning_rate=1.0)
+    rates = [learning_rate(train, step) for step in range(1000)]
+    assert rates[0] == pytest.approx(0.1) and rates[9] == rates[400] == 1.0
+    assert rates[999] == pytest.approx(0.02, abs=1e-4)
+    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+
+
+def test_a_few_steps_on_one_batch_lower_its_loss():
+    mean, std = np.full(128, -30, np.float32), np.full(128, 15, np.float32)
+    step = make_step(Loss(), 5.0, mean, std)
+    state = State.fresh(initial_parameters(Network(lstm=(16,), dense=()), 1))
+    losses = []
+    for number in range(1, 31):
+        count, rate = np.float32(number), np.float32(3e-3)
+        new, loss, norm = step(tuple(state), batch(), np.asarray(count), np.asarray(rate))
+        state = State(*new)
+        losses.append(float(loss))
+        assert float(norm) > 0
+    assert losses[-1] < losses[0] - 0.5

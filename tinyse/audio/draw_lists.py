@@ -1,0 +1,174 @@
+"""Fixed lists drawn from a corpus: the same rows for the same manifest and seed.
+
+Headline rows at -5, 0, 5 and 10 dB, a few at -10, 15 and 20 dB and clean.  Speakers and noise
+classes take turns, so each has as many rows as the others; a row is 4 to 6 s of one interval (all
+of it when it is shorter).  Levels are plain energy over the segment, no active-speech weighting:
+
+    g           = sqrt(mean(s^2) / (mean(n^2) 10^(snr_db / 10)))
+    gain_speech = 10^(level_dbfs / 20) / sqrt(mean((s + g n)^2))
+    gain_noise  = gain_speech g
+
+with level_dbfs drawn from -36..-18 and lowered by whole dB until the peak is at most 0.99.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyse.audio.corpora import RATE, Corpus, Interval, Split
+from tinyse.audio.decoded import decoded
+from tinyse.audio.lists import MixtureRow, list_csv
+from tinyse.errors import InputError
+from tinyse.files import write_text
+
+HEADLINE_DB = (-5.0, 0.0, 5.0, 10.0)
+EXTRA_DB = (-10.0, 15.0, 20.0, None)  # None: clean
+PEAK = 0.99
+_SHORTEST, _LONGEST = 4 * RATE, 6 * RATE
+_LEAST = RATE  # an interval under a second is no row
+_SILENT = 1e-10  # mean square under which nothing can be scaled to an SNR
+_TRIES = 50
+
+_Key = tuple[str, int, str, int]  # speech file and start, noise file and start
+
+
+def write_list(corpus: Corpus, split: Split, path: Path, rows_per_snr: int, seed: int) -> None:
+    """Draw a list from `split` and write it to `path`, which lies in the corpus' folder."""
+    write_text(path, list_csv(draw_list(corpus, split, rows_per_snr, seed)))
+
+
+def draw_list(corpus: Corpus, split: Split, rows_per_snr: int, seed: int) -> list[MixtureRow]:
+    """`rows_per_snr` rows for each headline SNR and an eighth as many for each of the others."""
+    rng = np.random.default_rng([seed, len(split), ord(split[0])])
+    turns = _turns(rng, corpus, split, "speech"), _turns(rng, corpus, split, "noise")
+    ratios = [snr for snr in HEADLINE_DB for _ in range(rows_per_snr)]
+    ratios += [snr for snr in EXTRA_DB for _ in range(max(1, rows_per_snr // 8))]
+    used: set[_Key] = set()
+    return [
+        _row(rng, corpus, f"{split}-{number:04d}", snr, turns, used)
+        for number, snr in enumerate(ratios, 1)
+    ]
+
+
+def gains(
+    speech: NDArray[np.float64], noise: NDArray[np.float64], snr_db: float, level_dbfs: float
+) -> tuple[float, float, float]:
+    """(gain_speech, gain_noise, level_dbfs) of the formula above, the level as it was lowered."""
+    ratio = np.sqrt(np.mean(speech**2) / (np.mean(noise**2) * 10 ** (snr_db / 10)))
+    gain, level_dbfs = _to_level(speech + ratio * noise, level_dbfs)
+    return gain, float(gain * ratio), level_dbfs
+
+
+def _to_level(mixture: NDArray[np.float64], level_dbfs: float) -> tuple[float, float]:
+    over_db = level_dbfs + 20 * np.log10(
+        np.abs(mixture).max() / np.sqrt(np.mean(mixture**2)) / PEAK
+    )
+    level_dbfs -= max(0.0, float(np.ceil(over_db)))
+    return float(10 ** (level_dbfs / 20) / np.sqrt(np.mean(mixture**2))), round(level_dbfs, 1)
+
+
+def _turns(rng: np.random.Generator, corpus: Corpus, split: Split, kind: str) -> Iterator[Interval]:
+    """Intervals without end: the speakers (noise classes) in turn, each a random one of its own."""
+    by_name: dict[str, list[Interval]] = defaultdict(list)
+    for interval in corpus.select(kind=kind, split=split):
+        if interval.samples >= _LEAST or kind == "noise":
+            by_name[interval.speaker if kind == "speech" else interval.noise_class].append(interval)
+    if not by_name:
+        raise InputError(
+            f"has no {kind} in split {split} to draw a list from",
+            corpus.root / corpus.name,
+            "add some",
+        )
+    names = rng.permutation(sorted(by_name))
+    return (_one(rng, by_name[name]) for name in itertools.cycle(names))
+
+
+def _one(rng: np.random.Generator, intervals: Sequence[Interval]) -> Interval:
+    return intervals[rng.integers(len(intervals))]
+
+
+class _Draw(msgspec.Struct, frozen=True):
+    """A segment of speech and a stretch of noise of the same length."""
+
+    voice: Interval
+    start: int
+    recording: Interval
+    offset: int
+    s: NDArray[np.float64]
+    n: NDArray[np.float64]
+
+    @property
+    def key(self) -> _Key:
+        return self.voice.path, self.voice.start, self.recording.path, self.recording.start
+
+    @property
+    def audible(self) -> bool:
+        return min(np.mean(self.s**2), np.mean(self.n**2)) > _SILENT
+
+
+def _draw(rng: np.random.Generator, corpus: Corpus, voice: Interval, recording: Interval) -> _Draw:
+    start, length = _segment(rng, voice)
+    s = _samples(corpus, voice.path, start, start + length)
+    z = _samples(corpus, recording.path, recording.start, recording.end)
+    offset = int(rng.integers(len(z) - length if len(z) > length else len(z)))
+    n = np.take(z, np.arange(offset, offset + length), mode="wrap")
+    return _Draw(voice, start, recording, offset, s, n)
+
+
+def _row(
+    rng: np.random.Generator,
+    corpus: Corpus,
+    name: str,
+    snr_db: float | None,
+    turns: tuple[Iterator[Interval], Iterator[Interval]],
+    used: set[_Key],
+) -> MixtureRow:
+    for _ in range(_TRIES):
+        draw = _draw(rng, corpus, next(turns[0]), next(turns[1]))
+        if draw.audible and draw.key not in used:
+            break
+    # A small corpus runs out of new pairs; two rows of one pair still differ in their stretches.
+    if not draw.audible:
+        raise InputError("only silence was drawn", corpus.root / draw.voice.path, "check the files")
+    used.add(draw.key)
+    level = round(float(rng.uniform(-36, -18)), 1)
+    voice = {
+        "id": name, "snr_db": snr_db, "n_samples": len(draw.s), "speaker": draw.voice.speaker,
+        "speech_path": draw.voice.path, "speech_start": draw.start,
+    }  # fmt: skip
+    if snr_db is None:
+        gain, level = _to_level(draw.s, level)
+        return MixtureRow(**voice, gain_speech=gain, level_dbfs=level)
+    gain_speech, gain_noise, level = gains(draw.s, draw.n, snr_db, level)
+    noise = draw.recording
+    return MixtureRow(
+        **voice, gain_speech=gain_speech, gain_noise=gain_noise, level_dbfs=level,
+        noise_class=noise.noise_class, noise_group=noise.group, noise_path=noise.path,
+        noise_start=noise.start, noise_end=noise.end, noise_offset=draw.offset,
+    )  # fmt: skip
+
+
+def _segment(rng: np.random.Generator, voice: Interval) -> tuple[int, int]:
+    """(start, samples) of 4 to 6 s inside the interval, all of it when it is shorter than 4 s."""
+    if voice.samples <= _SHORTEST:
+        return voice.start, voice.samples
+    n = int(rng.integers(_SHORTEST, min(_LONGEST, voice.samples) + 1))
+    return voice.start + int(rng.integers(voice.samples - n + 1)), n
+
+
+def _samples(corpus: Corpus, path: str, start: int, end: int) -> NDArray[np.float64]:
+    samples = decoded(corpus.root / path)
+    if end > len(samples):
+        raise InputError(
+            f"interval to sample {end}, the file has {len(samples)}",
+            corpus.root / path,
+            "run: tinyse data check",
+        )
+    return samples[start:end].astype(np.float64)

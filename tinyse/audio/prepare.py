@@ -1,0 +1,202 @@
+"""Index folders of speech and noise: a manifest, and the fixed lists drawn from it.
+
+A folder of a known shape (`tinyse.audio.shapes`) brings its speakers and its own splits.  Any other
+is named as speech or as noise: a group is then the speaker in the file's name, else the sub-folder,
+else the file itself.  Where a corpus has no split of its own, its groups are put in the order of
+their hashes and the first ones go to valid and test, so the same files give the same splits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from tinyse.audio import shapes
+from tinyse.audio.corpora import (
+    SPLITS,
+    Corpus,
+    Interval,
+    Kind,
+    Split,
+    read_manifest,
+    write_manifest,
+)
+from tinyse.audio.draw_lists import write_list
+from tinyse.audio.io import Notices, read_format, resampled_length
+from tinyse.errors import InputError
+
+Progress = Callable[[int, int], None]
+
+
+class _Found(msgspec.Struct, frozen=True):
+    """A file, before its split is known."""
+
+    file: Path
+    kind: Kind
+    group: str
+    label: str  # speaker or noise class
+    source: str
+    split: Split | None
+
+
+def prepare(
+    folders: Sequence[Path],
+    out: Path,
+    *,
+    speech: Sequence[Path] = (),
+    noise: Sequence[Path] = (),
+    valid: float = 0.1,
+    test: float = 0.1,
+    rows: int = 40,
+    seed: int = 1,
+    force: bool = False,
+    notices: Notices | None = None,
+    progress: Progress | None = None,
+) -> Corpus:
+    """Index corpora of known shapes, and plain `speech` and `noise` folders, into `out`.
+
+    `valid` and `test` are shares of the groups without a split of their own.  Beside the manifest
+    go mixtures_valid.csv and mixtures_test.csv, `rows` for each headline SNR, where the split has
+    both kinds.  Files that cannot be read are left out with a notice.
+    """
+    out, say = Path(out), notices or (lambda _: None)
+    _refuse(out, force, valid, test)
+    found = [file for folder in folders for file in _known(Path(folder))]
+    found += [file for folder in speech for file in _plain(Path(folder), "speech")]
+    found += [file for folder in noise for file in _plain(Path(folder), "noise")]
+    if not found:
+        raise InputError("no folder was named", "data prepare", "name one, or --speech and --noise")
+    intervals = list(_intervals(found, _splits(found, valid, test), out.parent, say, progress))
+    if not intervals:
+        raise InputError("no file could be read", out, "check the folders")
+    write_manifest(out, intervals)
+    corpus = read_manifest(out)
+    for split in ("valid", "test"):
+        if corpus.select("speech", split) and corpus.select("noise", split):
+            write_list(corpus, split, _list_path(out, split), rows, seed)
+    _say_what_lacks(corpus, say)
+    return corpus
+
+
+def _refuse(out: Path, force: bool, valid: float, test: float) -> None:
+    if not (valid >= 0 and test >= 0 and valid + test < 1):
+        what = f"expected shares whose sum is under 1, got valid {valid:g} and test {test:g}"
+        raise InputError(what, "data prepare", "correct --valid or --test")
+    for path in (out, _list_path(out, "valid"), _list_path(out, "test")):
+        if path.exists() and not force:
+            raise InputError("exists already", path, "name another manifest or give --force")
+
+
+def _list_path(out: Path, split: Split) -> Path:
+    return out.with_name(f"mixtures_{split}.csv")
+
+
+def _known(folder: Path) -> Iterator[_Found]:
+    files = _audio_files(folder)
+    parents = {parent for file in files for parent in file.relative_to(folder).parents}
+    shape = shapes.find_shape(sorted(parent.as_posix() for parent in parents))
+    if shape is None:
+        raise InputError(
+            f"has none of the known shapes ({', '.join(shape.name for shape in shapes.SHAPES)})",
+            folder,
+            "name its parts with --speech and --noise",
+        )
+    for file in files:
+        matched = shapes.find_rule(shape, file.relative_to(folder).as_posix())
+        if matched:
+            rule, label = matched
+            yield _found(file, folder, rule.kind, label, shape.name, rule.split)
+
+
+def _plain(folder: Path, kind: Kind) -> Iterator[_Found]:
+    for file in _audio_files(folder):
+        inside = file.relative_to(folder).parts[:-1]
+        label = shapes.speaker_of(file.stem) if kind == "speech" else ""
+        yield _found(file, folder, kind, label or "/".join(inside), folder.resolve().name, None)
+
+
+def _found(
+    file: Path, folder: Path, kind: Kind, label: str, source: str, split: Split | None
+) -> _Found:
+    """The group is the speaker, or the recording: clips of one are never in two splits."""
+    inside = file.relative_to(folder).parent.as_posix()
+    if kind == "speech":
+        label = label or shapes.speaker_of(file.stem)
+        group = f"{source}-{label}" if label else f"{source}-{inside}/{file.stem}"
+        return _Found(file, kind, group, group, source, split)
+    recording = f"{source}-{inside}/{shapes.recording_of(file.stem)}"
+    return _Found(
+        file, kind, recording, (label or shapes.class_of(file.stem)).lower(), source, split
+    )
+
+
+def _audio_files(folder: Path) -> list[Path]:
+    files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in shapes.AUDIO_SUFFIXES)
+    if not files:
+        what = "holds no audio" if folder.is_dir() else "is not a folder"
+        raise InputError(what, folder, "check the path")
+    return files
+
+
+def _splits(found: Sequence[_Found], valid: float, test: float) -> dict[tuple[Kind, str], Split]:
+    """The split of each group: its own, else by the order of the hashes within source and kind.
+
+    A corpus with a test split and no valid one gives `valid` of its training groups.
+    """
+    splits: dict[tuple[Kind, str], Split] = {}
+    for kind, source in sorted({(file.kind, file.source) for file in found}):
+        mine = [file for file in found if (file.kind, file.source) == (kind, source)]
+        given = {file.group: file.split for file in mine if file.split}
+        splits |= {(kind, group): split for group, split in given.items()}
+        open_groups = {file.group for file in mine} - given.keys()
+        if given and "valid" not in given.values():
+            open_groups = {group for group, split in given.items() if split == "train"}
+        shares = (valid, 0.0) if given else (valid, test)
+        splits |= {(kind, group): split for group, split in _by_hash(open_groups, *shares)}
+    return splits
+
+
+def _by_hash(groups: set[str], valid: float, test: float) -> Iterator[tuple[str, Split]]:
+    ordered = sorted(groups, key=lambda group: hashlib.sha256(group.encode()).digest())
+    # At least one group in a split that was asked for, as long as training keeps one.
+    many = len(ordered)
+    tests = min(max(1, round(test * many)), many - 1) if test and many > 1 else 0
+    valids = min(max(1, round(valid * many)), many - 1 - tests) if valid and many > 1 else 0
+    for place, group in enumerate(ordered):
+        yield group, "test" if place < tests else "valid" if place < tests + valids else "train"
+
+
+def _intervals(
+    found: Sequence[_Found],
+    splits: dict[tuple[Kind, str], Split],
+    root: Path,
+    say: Notices,
+    progress: Progress | None,
+) -> Iterator[Interval]:
+    for number, item in enumerate(found, 1):
+        try:
+            header = read_format(item.file)
+        except InputError as error:
+            say(f"left out: {error}")
+            continue
+        yield Interval(
+            path=Path(os.path.relpath(item.file, root)).as_posix(), kind=item.kind,
+            split=splits[item.kind, item.group], group=item.group, start=0,
+            end=resampled_length(header.frames, header.rate), source=item.source,
+            speaker=item.label if item.kind == "speech" else "",
+            noise_class=item.label if item.kind == "noise" else "",
+            file_rate=header.rate, file_channels=header.channels,
+        )  # fmt: skip
+        if progress:
+            progress(number, len(found))
+
+
+def _say_what_lacks(corpus: Corpus, say: Notices) -> None:
+    for split in SPLITS:
+        for kind in ("speech", "noise"):
+            if not corpus.select(kind, split):
+                say(f"there is no {kind} in split {split}")

@@ -1,0 +1,77 @@
+"""`tinyse inspect`: what a .tflite holds and costs, from the file alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command(name="inspect")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--block", "blocks", multiple=True, metavar="RxC", help="Block shape [4x4].")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+def command(file: Path, blocks: tuple[str, ...], as_json: bool) -> None:
+    """Sparsity, bytes and multiply-accumulates of FILE, a .tflite.
+
+    The first --block is the shape whose live blocks are counted as multiply-accumulates.
+    """
+    from tinyse.audit import DEFAULT_BLOCK, inspect, parse_block
+
+    shapes = tuple(parse_block(block) for block in blocks) or (DEFAULT_BLOCK,)
+    found = inspect(file, shapes)
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+    else:
+        _print(found)
+
+
+def _print(found: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    console = Console()
+    sparsity, macs = found["sparsity"], found["macs"]
+    console.print(f"{found['file']}: {found['model'] or 'unnamed'}", highlight=False)
+    for side in ("input", "output"):
+        tensor = found[side]
+        detail = f"scale {tensor['scale']:g}, zero point {tensor['zero_point']}"
+        console.print(f"  {side:<7} int8 {tensor['shape']}, {detail}", highlight=False)
+    console.print(_layers(found))
+    console.print(_matrices(sparsity))
+    console.print(_counts("bytes", found["bytes"]))
+    console.print(_counts("macs per frame", {k: macs[k] for k in ("dense", "nonzero", "live")}))
+    console.print(f"live: in {macs['block']} blocks with a non-zero weight", highlight=False)
+
+
+def _table(*columns: str) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index else "left")
+    return table
+
+
+def _layers(found: dict[str, Any]) -> Any:
+    table = _table("layer", "kind", "inputs", "units", "weights", "sparsity", "dense bytes")
+    for row in found["layers"]:
+        counts = [f"{row[key]:,}" for key in ("inputs", "units", "weights")]
+        end = [f"{row['sparsity']:.2%}", f"{row['bytes']['dense']:,}"]
+        table.add_row(row["name"], row["kind"], *counts, *end)
+    return table
+
+
+def _matrices(sparsity: dict[str, Any]) -> Any:
+    table = _table("sparsity", "weights", *sparsity["blocks"])
+    for name, row in {"all": sparsity, **sparsity["per_matrix"]}.items():
+        table.add_row(name, f"{row['weights']:.2%}", *[f"{b:.2%}" for b in row["blocks"].values()])
+    return table
+
+
+def _counts(title: str, counts: dict[str, int]) -> Any:
+    table = _table(title, "")
+    for name, count in counts.items():
+        table.add_row(name, f"{count:,}")
+    return table

@@ -1,0 +1,114 @@
+"""What a user calls a model: a run's folder, a published model's folder or name, or a `.tflite`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from tinyse.enhance.enhancer import Enhancer
+from tinyse.errors import InputError
+from tinyse.features import BANDS, Normalisation
+from tinyse.files import packaged, sha256
+from tinyse.runtimes import RUNTIMES, open_runtime
+
+FLOAT_RUNTIME = "keras_model"
+MODEL, WEIGHTS = "model.tflite", "weights.npz"
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """Where a model lies: its name, the exported file and the float weights, None where absent."""
+
+    name: str
+    exported: Path | None
+    weights: Path | None
+
+    def file_for(self, runtime: str) -> Path:
+        """The file that `runtime` opens; InputError where the model has none."""
+        if runtime not in RUNTIMES:
+            what = f"unknown runtime {runtime!r}"
+            raise InputError(what, "runtime", f"use {', '.join(RUNTIMES)}")
+        if runtime == FLOAT_RUNTIME:
+            found, needed, remedy = self.weights, WEIGHTS, "give a folder that holds one"
+        else:
+            found, needed, remedy = self.exported, MODEL, "run tinyse export on it"
+        if found is None:
+            raise InputError(f"has no {needed}, which {runtime} runs", self.name, remedy)
+        return found
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is opened: a runtime and the file it runs.  `digest` tells a file that has changed."""
+
+    runtime: str
+    path: str
+    weights: str | None
+    digest: str
+
+    @classmethod
+    def of(cls, files: ModelFiles, runtime: str) -> Source:
+        """The source of a model on a runtime."""
+        path = files.file_for(runtime)
+        return cls(runtime, str(path), str(files.weights) if files.weights else None, sha256(path))
+
+
+def find_model(model: Path | str) -> ModelFiles:
+    """The files of a run, a published model (its folder or name) or a `.tflite`."""
+    path = Path(model)
+    if path.suffix == ".tflite":
+        if not path.is_file():
+            raise InputError("there is no such file", path, "check the path")
+        return ModelFiles(path.stem, path, _if_there(path.parent / WEIGHTS))
+    folder = path if path.is_dir() else packaged("models", str(model))
+    if not folder.is_dir():
+        raise InputError("there is no such model", str(model), _models_there_are())
+    exported, weights = _if_there(folder / MODEL), _if_there(folder / WEIGHTS)
+    if exported is None and weights is None:
+        raise InputError(f"holds neither {MODEL} nor {WEIGHTS}", folder, "give a run or a model")
+    return ModelFiles(folder.resolve().name, exported, weights)
+
+
+def _if_there(path: Path) -> Path | None:
+    return path if path.is_file() else None
+
+
+def _models_there_are() -> str:
+    published = packaged("models")
+    names = sorted(p.name for p in published.iterdir() if p.is_dir()) if published.is_dir() else []
+    return f"give a run, a .tflite or a published model ({', '.join(names) or 'none here'})"
+
+
+def open_enhancer(model: Path | str, runtime: str = "tflm") -> Enhancer:
+    """The enhancer of a model on a runtime; InputError or MissingExtra say what is in the way."""
+    return open_source(Source.of(find_model(model), runtime))
+
+
+@lru_cache(maxsize=4)
+def open_source(source: Source) -> Enhancer:
+    """The enhancer of `source`, opened once a process."""
+    path = Path(source.path)
+    weights = Path(source.weights) if source.weights else None
+    return Enhancer(open_runtime(source.runtime, path), read_normalisation(path, weights))
+
+
+def read_normalisation(path: Path, weights: Path | None = None) -> Normalisation:
+    """Feature statistics of a `.tflite`, or where it carries none of `weights`."""
+    from tinyse.quant import read_weights
+    from tinyse.tflite.check import load
+
+    statistics = load(path).network.normalisation if path.suffix == ".tflite" else None
+    if statistics is None:
+        if weights is None:
+            what = "carries no feature statistics (metadata tinyse.features)"
+            raise InputError(what, path, f"keep {WEIGHTS} beside it, or export it again")
+        network = read_weights(weights)
+        statistics = network.mean, network.std
+    mean, std = statistics
+    if len(mean) != BANDS or not (np.isfinite(mean).all() and np.isfinite(std).all()):
+        what = f"expected finite statistics of {BANDS} bands, got {len(mean)}"
+        raise InputError(what, path, "export it again")
+    return Normalisation(np.asarray(mean, np.float32), np.asarray(std, np.float32))

@@ -1,0 +1,159 @@
+"""Quality of an exported file on a fixed list: `evaluate(model, mixtures) -> dict`.
+
+    rows      one row of a list -> every score of every signal; what a worker process does
+    lines     the floor and the ceiling that a figure stands between
+    summary   scores of all rows -> `quality` and `against`, with intervals
+    text      the result as a table for people
+
+Rows are independent and go through `tasks.map_tasks`.  Noisy and clean sides of a row are made
+once for everything that is compared on it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tinyse.audio.lists import MixtureList, MixtureRow, PairRow, read_list
+from tinyse.enhance import FLOAT_RUNTIME, ModelFiles, Source, find_model, open_source
+from tinyse.errors import InputError
+from tinyse.evaluate.lines import stored_floor
+from tinyse.evaluate.rows import METRICS, Row, Work, score_row
+from tinyse.evaluate.summary import against_of, quality_of
+from tinyse.runtimes import RUNTIMES
+from tinyse.tasks import map_tasks
+
+SCHEMA = 1
+DEFAULT_METRICS = ("sdr", "si_sdr", "snr")
+FLOAT = "float"  # --against float: the same model's float network
+
+__all__ = ["DEFAULT_METRICS", "FLOAT", "METRICS", "evaluate"]
+
+
+def evaluate(
+    model: Path | str,
+    mixtures: MixtureList | Path | str,
+    runtime: str = "tflm",
+    *,
+    against: str | Path | None = None,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    ceiling: bool = False,
+    limit: int | None = None,
+    part: tuple[int, int] | None = None,
+    workers: int | None = None,
+    where: str = "local",
+    with_rows: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Scores `model` on every row of a list; the `quality`, `list` and `against` of metrics.json.
+
+    Parameters
+    ----------
+    model : a run, a published model or a `.tflite`
+    mixtures : a list, or the path of its CSV file or folder of ready pairs
+    against : "float" (the same model's float network), a runtime's name (the same model there), or
+        another model on the same runtime; compared row by row
+    metrics : of sdr, si_sdr, snr, estoi, pesq; sdr is always there
+    ceiling : also score the best mask that any network could give
+    limit : that many rows, spread evenly over the list
+    part : (k, n): every n-th row from the k-th, counted from 1; the parts make up the list
+    with_rows : keep the scores of each row
+    progress : called with (rows done, rows)
+
+    Raises InputError for what cannot be scored (a silent row, an unknown model or runtime) and
+    MissingExtra for a metric or runtime whose package is not installed.
+    """
+    metrics = _metrics(metrics)
+    files = find_model(model)
+    source = Source.of(files, runtime)
+    other = _other(files, runtime, against)
+    version = open_source(source).runtime.info.version
+    if not isinstance(mixtures, MixtureList):
+        mixtures = read_list(Path(mixtures))
+    chosen = _chosen(mixtures, limit, part)
+    floor = stored_floor(files.weights)
+    empty = MixtureList(mixtures.name, mixtures.sha256, mixtures.root, ())  # rows travel one by one
+    work = Work(empty, source, other, metrics, floor, ceiling)
+    rows = map_tasks(partial(score_row, work), chosen, where, workers, progress)
+    headline = _headline(mixtures)
+    result: dict[str, Any] = {
+        "schema": SCHEMA,
+        "model": files.name,
+        "runtime": runtime,
+        "runtime_version": version,
+        "file": {"name": Path(source.path).name, "sha256": source.digest},
+        "list": {"name": mixtures.name, "sha256": mixtures.sha256, "rows": len(rows)},
+        "quality": quality_of(rows, headline),
+    }
+    if len(rows) < len(mixtures.rows):
+        result["list"]["of_rows"] = len(mixtures.rows)
+    if other is not None:
+        result["against"] = _named(against, other) | against_of(rows, headline)
+    result["faults"] = [fault for row in rows for fault in row.faults]
+    if with_rows:
+        result["rows"] = [_flat(row) for row in rows]
+    return result
+
+
+def _metrics(names: Sequence[str]) -> tuple[str, ...]:
+    for name in names:
+        if name not in METRICS:
+            what = f"unknown metric {name!r}"
+            raise InputError(what, "metrics", f"use {', '.join(METRICS)}")
+    return tuple(name for name in METRICS if name == "sdr" or name in names)
+
+
+def _other(files: ModelFiles, runtime: str, against: str | Path | None) -> Source | None:
+    if against is None:
+        return None
+    if str(against) == FLOAT:
+        return Source.of(files, FLOAT_RUNTIME)
+    if str(against) in RUNTIMES:
+        return Source.of(files, str(against))
+    return Source.of(find_model(against), runtime)
+
+
+def _named(against: str | Path | None, other: Source) -> dict[str, Any]:
+    name = None if str(against) in (FLOAT, *RUNTIMES) else find_model(str(against)).name
+    return {"model": name or "same", "runtime": other.runtime, "sha256": other.digest}
+
+
+def _chosen(
+    mixtures: MixtureList, limit: int | None, part: tuple[int, int] | None
+) -> list[MixtureRow | PairRow]:
+    rows = list(mixtures.rows)
+    if limit is not None and part is not None:
+        raise InputError("--limit and --part exclude each other", "evaluate", "give one")
+    if limit is not None:
+        if limit < 1:
+            raise InputError(f"expected 1 or more, got {limit}", "limit", "leave it out for all")
+        count = min(limit, len(rows))
+        return [rows[number * len(rows) // count] for number in range(count)]
+    if part is not None:
+        number, parts = part
+        if not 1 <= number <= parts <= len(rows):
+            what = f"expected K/N with 1 <= K <= N <= {len(rows)}, got {number}/{parts}"
+            raise InputError(what, "part", "for example 1/4")
+        return rows[number - 1 :: parts]
+    return rows
+
+
+def _headline(mixtures: MixtureList) -> tuple[float, ...] | None:
+    """The SNRs that a headline mean is made of, None (all noisy rows) where the list lacks one."""
+    wanted = (-5.0, 0.0, 5.0, 10.0)
+    there = {row.snr_db for row in mixtures.rows}
+    return wanted if there.issuperset(wanted) else None
+
+
+def _flat(row: Row) -> dict[str, Any]:
+    facts = dataclasses.asdict(row)
+    scores = facts.pop("scores")
+    del facts["faults"]
+    return facts | {
+        f"{metric}_{signal}": value
+        for signal, values in scores.items()
+        for metric, value in values.items()
+    }

@@ -1,0 +1,118 @@
+"""Run or published model -> `model.tflite` and `manifest.json`; and the golden vectors of a file.
+
+Only `weights.npz` enters: no data, no Keras, no converter.  The same weights give the same bytes
+on every machine, and the manifest holds no time of day.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyse import __version__
+from tinyse.audit import byte_accounts, interface
+from tinyse.errors import InputError
+from tinyse.files import atomic_file, read_bytes, sha256, write_bytes, write_json
+from tinyse.quant import quantise_network, read_weights
+from tinyse.quant.weights import find_weights
+from tinyse.tflite.check import CheckedFile, check_bytes, load
+from tinyse.tflite.schema import schema_module, schema_version
+from tinyse.tflite.write import serialise
+
+SCHEMA = 1
+MODEL, MANIFEST = "model.tflite", "manifest.json"
+
+
+def export_model(
+    source: Path | str,
+    out_dir: Path | str,
+    profile: str = "fused",
+    force: bool = False,
+    name: str | None = None,
+) -> Path:
+    """Writes model.tflite and manifest.json into `out_dir` and returns the former's path.
+
+    `source` is a run, a published model's folder or a weights.npz; `name`, which the file will
+    carry, is the recipe's unless given.  Raises InputError, and writes nothing, for weights that
+    cannot be used or an output that exists.
+    """
+    weights, out_dir = find_weights(source), Path(out_dir)
+    if not force:
+        _refuse_existing(out_dir)
+    network = quantise_network(read_weights(weights), name or _model_name(weights))
+    data = serialise(network, profile)
+    checked = check_bytes(data, weights)  # what does not pass is the weights' fault
+    write_bytes(out_dir / MODEL, data)
+    write_json(out_dir / MANIFEST, _manifest(checked, weights, profile))
+    return out_dir / MODEL
+
+
+def golden(model: Path | str, features: NDArray[np.float32], path: Path | str) -> Path:
+    """Writes golden.npz: what the file `model` makes of feature frames [T, n], from its reset.
+
+    features float32 [T, n], features_q int8 [T, n], mask_q int8 [T, m], and after each frame
+    h_<layer> int8 and c_<layer> int16 [T, units].
+    """
+    from tinyse.runtimes.interface import trace
+    from tinyse.runtimes.oracle import Oracle
+
+    network = load(model).network
+    features = np.asarray(features)
+    if features.ndim != 2 or features.shape[1] != network.layers[0].width or not len(features):
+        expected = f"expected [T, {network.layers[0].width}]"
+        raise InputError(f"{expected}, got {list(features.shape)}", "features")
+    features = features.astype(np.float32)
+    frames = network.input.quantise(features)
+    traced = trace(Oracle(network), frames)
+    arrays = {"features": features, "features_q": frames, "mask_q": traced.pop("mask"), **traced}
+    with atomic_file(path) as file:
+        np.savez_compressed(file, **arrays)
+    return Path(path)
+
+
+def _refuse_existing(out_dir: Path) -> None:
+    for file in (MODEL, MANIFEST):
+        if (out_dir / file).exists():
+            raise InputError("already exists", out_dir / file, "give --force to replace it")
+
+
+def _model_name(weights: Path) -> str:
+    """The recipe's name where a recipe lies beside the weights, else that of the folder."""
+    recipe = weights.parent / "recipe.toml"
+    if not recipe.exists():
+        return weights.resolve().parent.name
+    try:
+        name = tomllib.loads(read_bytes(recipe).decode()).get("name")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"is not TOML ({error})", recipe, "see docs/formats.md") from error
+    if not isinstance(name, str):
+        raise InputError("name is missing", recipe, "see docs/formats.md")
+    return name
+
+
+def _manifest(file: CheckedFile, weights: Path, profile: str) -> dict[str, Any]:
+    digest = hashlib.sha256(file.data).hexdigest()
+    beside = {
+        key: sha256(weights.parent / name)
+        for key, name in (("recipe", "recipe.toml"), ("run", "run.json"))
+        if (weights.parent / name).exists()
+    }
+    return {
+        "schema": SCHEMA,
+        "model": file.network.name,
+        "profile": profile,
+        "files": {MODEL: {"sha256": digest, "bytes": len(file.data)}},
+        "source": {"weights": sha256(weights), **beside},
+        "versions": {
+            "tinyse": __version__,
+            "numpy": np.__version__,
+            "schema": schema_version(schema_module()),
+        },
+        **interface(file),
+        "bytes": byte_accounts(file),
+    }

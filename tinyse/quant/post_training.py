@@ -1,0 +1,122 @@
+"""Float network -> integer network, with the choices of scale that make it exact everywhere.
+
+features      2^-5, zero point 0: they are clipped to +-4 standard deviations
+hidden state  2^-7, zero point 0: |h| < 1 whatever the weights are
+cell state    the power of two that covers 1.5 times the calibrated range in int16
+LSTM weights  symmetric per gate and matrix; biases in steps of s_input * s_weight
+Dense         symmetric per output row; outputs asymmetric, from zero up behind a ReLU
+logits        at most +-6.24: beyond it the mask byte no longer changes
+mask          1/256, zero point -128, which LOGISTIC prescribes
+
+Every scale has 12 significant bits (`scales.r12` says why).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyse.quant.network import (
+    IntegerDense,
+    IntegerLayer,
+    IntegerLSTM,
+    IntegerNetwork,
+    Quantisation,
+)
+from tinyse.quant.scales import r12
+from tinyse.quant.weights import FloatLayer, FloatNetwork
+
+FEATURES = Quantisation(2.0**-5)
+HIDDEN = Quantisation(2.0**-7)
+MASK = Quantisation(2.0**-8, -128)
+
+# sigmoid rounds to the byte 255 from ln(255.5 / 0.5) = 6.236 on, and to 0 below minus that.
+LOGIT_BOUND = 6.24
+
+# Speech that calibration did not see must not saturate; a step of the cell stays at least 2^3
+# finer than the hidden state's as long as the range is below +-512.
+CELL_MARGIN = 1.5
+
+# Keeps a bias within int32 when all weights of a matrix are next to nothing.
+SMALLEST_WEIGHT_SCALE = 2.0**-20
+
+
+def quantise_network(network: FloatNetwork, name: str) -> IntegerNetwork:
+    """The integer network of float weights and calibrated ranges."""
+    layers: list[IntegerLayer] = []
+    arriving = FEATURES
+    for layer in network.layers:
+        make = _lstm if layer.kind == "lstm" else _dense
+        layers.append(make(layer, arriving))
+        arriving = layers[-1].output
+    return IntegerNetwork(name, tuple(layers), np.stack([network.mean, network.std]))
+
+
+def _lstm(layer: FloatLayer, arriving: Quantisation) -> IntegerLSTM:
+    kernels = np.split(layer.kernel.T, 4)
+    recurrents = np.split(layer.recurrent.T, 4)
+    kernel_scales = tuple(_weight_scale(kernel) for kernel in kernels)
+    recurrent_scales = tuple(_weight_scale(recurrent) for recurrent in recurrents)
+    biases = zip(np.split(layer.bias, 4), kernel_scales, strict=True)
+    return IntegerLSTM(
+        name=layer.name,
+        kernels=tuple(map(_weights, kernels, kernel_scales)),
+        recurrents=tuple(map(_weights, recurrents, recurrent_scales)),
+        biases=tuple(_bias(bias, arriving.scale * scale) for bias, scale in biases),
+        kernel_scales=kernel_scales,
+        recurrent_scales=recurrent_scales,
+        input=arriving,
+        hidden=HIDDEN,
+        cell_scale=_cell_scale(layer.range),
+    )
+
+
+def _dense(layer: FloatLayer, arriving: Quantisation) -> IntegerDense:
+    kernel = layer.kernel.T
+    scales = np.array([_weight_scale(row) for row in kernel])
+    is_mask = layer.kind == "mask"
+    low, high = layer.range
+    if is_mask:
+        low, high = max(low, -LOGIT_BOUND), min(high, LOGIT_BOUND)
+    else:
+        low = 0.0  # behind a ReLU
+    return IntegerDense(
+        name=layer.name,
+        kernel=_weights(kernel, scales[:, None]),
+        bias=_bias(layer.bias, arriving.scale * scales),
+        kernel_scales=scales,
+        input=arriving,
+        accumulated=_asymmetric(low, high),
+        relu=not is_mask,
+        logistic=MASK if is_mask else None,
+    )
+
+
+def _weight_scale(weights: NDArray[np.float32]) -> float:
+    return r12(max(float(np.abs(weights).max()) / 127, SMALLEST_WEIGHT_SCALE))
+
+
+def _weights(weights: NDArray[np.float32], scale: NDArray | float) -> NDArray[np.int8]:
+    """int8, -127..127: rounding the scale down may leave the largest weight at 127.03."""
+    steps = np.rint(weights.astype(np.float64) / scale)
+    return np.ascontiguousarray(np.clip(steps, -127, 127).astype(np.int8))
+
+
+def _bias(bias: NDArray[np.float32], scale: NDArray | float) -> NDArray[np.int32]:
+    # An eighth of the range leaves the accumulator room for the products.
+    bound = 2**28
+    return np.clip(np.rint(bias.astype(np.float64) / scale), -bound, bound).astype(np.int32)
+
+
+def _cell_scale(cell: tuple[float, float]) -> float:
+    largest = max(abs(cell[0]), abs(cell[1]), 1.0) * CELL_MARGIN
+    return 2.0 ** math.ceil(math.log2(largest / 32768))
+
+
+def _asymmetric(low: float, high: float) -> Quantisation:
+    """The quantisation of [low, high] with zero inside, onto -128..127."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = r12(max(high - low, 2.0**-8) / 255)  # a layer that is silent still needs a scale
+    return Quantisation(scale, int(np.clip(round(-128 - low / scale), -128, 127)))

@@ -1,0 +1,137 @@
+"""The float network of `weights.npz`: parameters, activation ranges, feature statistics.
+
+    lstm_k/kernel [n, 4u], lstm_k/recurrent [u, 4u], lstm_k/bias [4u]   gates i, f, c, o
+    dense_k/kernel [n, m], dense_k/bias [m]                             ReLU
+    mask/kernel [n, m], mask/bias [m]                                   logistic
+    features/mean, features/std [n]
+    range/lstm_k/cell, range/dense_k/output, range/mask/logits [2]      (min, max)
+
+All float32.  The ranges come from training, so exporting needs no data and no Keras.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyse.errors import InputError
+from tinyse.files import read_bytes
+
+Arrays = dict[str, NDArray[np.float32]]
+RANGES = {"lstm": "cell", "dense": "output", "mask": "logits"}
+
+
+@dataclass(frozen=True)
+class FloatLayer:
+    """One layer: kind lstm, dense or mask; arrays as in the file; range (min, max)."""
+
+    name: str
+    kind: str
+    kernel: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    range: tuple[float, float]
+    recurrent: NDArray[np.float32] | None = None
+
+    @property
+    def units(self) -> int:
+        """Outputs of the layer."""
+        return len(self.bias) // (4 if self.kind == "lstm" else 1)
+
+
+@dataclass(frozen=True)
+class FloatNetwork:
+    """The layers in the order of the forward pass, and the statistics of the features."""
+
+    layers: tuple[FloatLayer, ...]
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+
+
+def find_weights(source: Path | str) -> Path:
+    """`source` itself, or the weights.npz in the folder `source`."""
+    source = Path(source)
+    return source / "weights.npz" if source.is_dir() else source
+
+
+def read_weights(path: Path | str) -> FloatNetwork:
+    """The network in `path`; InputError names the key that is missing, misshapen or not finite."""
+    path = Path(path)
+    arrays = _read_arrays(path)
+    mean = _taken(arrays, "features/mean", None, path)
+    if mean.ndim != 1 or not len(mean):
+        raise _wrong("features/mean", "a vector", str(mean.shape), path)
+    std = _taken(arrays, "features/std", mean.shape, path)
+    if std.min() <= 0:
+        raise _wrong("features/std", "values above zero", f"{std.min():g}", path)
+    layers, width = [], len(mean)
+    for name in _layer_names(arrays, path):
+        layers.append(_layer(arrays, name, width, path))
+        width = layers[-1].units
+    if arrays:
+        raise InputError(f"unknown key {min(arrays)}", path, "see docs/formats.md for the keys")
+    return FloatNetwork(tuple(layers), mean, std)
+
+
+def _read_arrays(path: Path) -> Arrays:
+    data = io.BytesIO(read_bytes(path))  # NumPy leaves a path it cannot use open
+    try:
+        with np.load(data, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"is not a weights.npz ({error})", path, "write it again with tinyse train"
+        ) from error
+
+
+def _wrong(key: str, expected: str, got: str, path: Path) -> InputError:
+    remedy = "write it again with tinyse train"
+    return InputError(f"{key}: expected {expected}, got {got}", path, remedy)
+
+
+def _taken(arrays: Arrays, key: str, shape: tuple[int, ...] | None, path: Path) -> NDArray:
+    if key not in arrays:
+        raise InputError(f"{key} is missing", path, "write it again with tinyse train")
+    array = arrays.pop(key)
+    if array.dtype != np.float32:
+        raise _wrong(key, "float32", str(array.dtype), path)
+    if shape is not None and array.shape != shape:
+        raise _wrong(key, f"shape {shape}", str(array.shape), path)
+    if not np.isfinite(array).all():
+        raise _wrong(key, "finite values", "NaN or infinity", path)
+    return array
+
+
+def _layer_names(arrays: Arrays, path: Path) -> list[str]:
+    """lstm_0 .. dense_0 .. mask, counted without a gap."""
+    present = {key.split("/")[0] for key in arrays}
+    names = []
+    for kind in ("lstm", "dense"):
+        count = sum(name.startswith(f"{kind}_") for name in present)
+        names += [f"{kind}_{index}" for index in range(count)]
+    if "lstm_0" not in names:
+        raise InputError("lstm_0/kernel is missing", path, "write it again with tinyse train")
+    return [*names, "mask"]
+
+
+def _layer(arrays: Arrays, name: str, width: int, path: Path) -> FloatLayer:
+    kind = name.split("_")[0]
+    kernel = _taken(arrays, f"{name}/kernel", None, path)
+    columns = kernel.shape[-1] if kernel.ndim else 0
+    gates = 4 if kind == "lstm" else 1
+    if kernel.shape != (width, columns) or not columns or columns % gates:
+        expected = f"shape ({width}, {gates if gates > 1 else ''}n)"
+        raise _wrong(f"{name}/kernel", expected, str(kernel.shape), path)
+    recurrent = None
+    if kind == "lstm":
+        recurrent = _taken(arrays, f"{name}/recurrent", (columns // 4, columns), path)
+    bias = _taken(arrays, f"{name}/bias", (columns,), path)
+    key = f"range/{name}/{RANGES[kind]}"
+    low, high = _taken(arrays, key, (2,), path).tolist()
+    if low > high:
+        raise _wrong(key, "min <= max", f"{low:g} > {high:g}", path)
+    return FloatLayer(name, kind, kernel, bias, (low, high), recurrent)

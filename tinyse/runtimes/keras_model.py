@@ -1,0 +1,105 @@
+"""Runtime `keras_model`: the float network as a stock Keras model; the only float runtime.
+
+    features float32 [T, n], normalised and within +-4  ->  mask float32 [T, m], 0..1
+
+Its layers are `keras.layers.LSTM` and `keras.layers.Dense` and nothing of ours, so it is an
+independent witness of what was trained.  States are inputs and outputs of the model and carried
+from call to call.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyse.errors import InputError, MissingExtra
+from tinyse.quant import FloatLayer, FloatNetwork, read_weights
+from tinyse.quant.weights import find_weights
+from tinyse.runtimes.interface import RuntimeInfo, checked_frames
+
+
+class KerasModel:
+    """The runtime; `model` is the `keras.Model` itself."""
+
+    name = "keras_model"
+
+    def __init__(self, network: FloatNetwork) -> None:
+        keras = _keras()
+        self.network = network
+        self.model = build_keras_model(network)
+        self._call = _compiled(self.model)
+        version = f"keras {keras.__version__} on {keras.backend.backend()}"
+        self.info = RuntimeInfo(None, None, None, version, False)
+        self._width = len(network.mean)
+        self.reset()
+
+    @classmethod
+    def open(cls, path: Path | str) -> KerasModel:
+        """The model of a `weights.npz`, or of the folder that holds it."""
+        return cls(read_weights(find_weights(path)))
+
+    def reset(self) -> None:
+        """Back to the state before the first frame."""
+        lstms = [layer for layer in self.network.layers if layer.kind == "lstm"]
+        self._states = [np.zeros((1, layer.units), np.float32) for layer in lstms for _ in "hc"]
+
+    def step(self, frame: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Mask float32 [m] of one feature frame float32 [n]."""
+        return self.run(np.asarray(frame)[None])[0]
+
+    def run(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Masks float32 [T, m] of feature frames float32 [T, n]; the state is carried on."""
+        frames = checked_frames(frames, self._width, np.float32)
+        mask, *self._states = self._call([frames[None], *self._states])
+        return np.asarray(mask)[0]
+
+
+def build_keras_model(network: FloatNetwork) -> Any:
+    """keras.Model: [features [B, T, n], h, c, ..] -> [mask [B, T, m], h, c, ..]."""
+    keras = _keras()
+    features = values = keras.Input((None, len(network.mean)), name="features")
+    arriving, leaving = [], []
+    for layer in network.layers:
+        if layer.kind == "lstm":
+            states = [keras.Input((layer.units,), name=f"{layer.name}_{part}") for part in "hc"]
+            values, *after = _keras_lstm(layer)(values, initial_state=states)
+            arriving += states
+            leaving += after
+        else:
+            activation = "sigmoid" if layer.kind == "mask" else "relu"
+            values = keras.layers.Dense(layer.units, activation, name=layer.name)(values)
+    model = keras.Model([features, *arriving], [values, *leaving])
+    for layer in network.layers:
+        arrays = [layer.kernel, layer.recurrent, layer.bias]
+        model.get_layer(layer.name).set_weights([a for a in arrays if a is not None])
+    return model
+
+
+def _keras_lstm(layer: FloatLayer) -> Any:
+    return _keras().layers.LSTM(
+        layer.units, return_sequences=True, return_state=True, name=layer.name
+    )
+
+
+def _keras() -> Any:
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        import keras
+    except ModuleNotFoundError as error:
+        raise MissingExtra("keras", "train") from error
+    if keras.backend.backend() != "tensorflow":
+        raise InputError(f"is {keras.backend.backend()}", "KERAS_BACKEND", "use tensorflow here")
+    return keras
+
+
+def _compiled(model: Any) -> Any:
+    """The model as one graph for every number of frames: one trace, not one per length."""
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec([1, *value.shape[1:]], tf.float32) for value in model.inputs]
+    return tf.function(lambda inputs: model(inputs, training=False), input_signature=[signature])

@@ -1,0 +1,68 @@
+"""Runtime `litert`: LiteRT's interpreter, from the `ai-edge-litert` package.
+
+Its fused LSTM uses other sigmoid and tanh approximations and another rounding than TFLM's, so it
+is not exact: outputs differ by a step or two, and tests bound that.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyse.errors import InputError, MissingExtra
+from tinyse.runtimes.interface import RuntimeInfo, checked_frames
+from tinyse.tflite.check import CheckedFile, load
+
+
+class LiteRT:
+    """The runtime, on one thread."""
+
+    name = "litert"
+
+    def __init__(self, file: CheckedFile) -> None:
+        try:
+            self._interpreter = _interpreter_class()(model_content=file.data, num_threads=1)
+            self._interpreter.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            raise InputError(f"LiteRT refuses it ({error})", file.path or "model") from error
+        self._input = self._interpreter.get_input_details()[0]["index"]
+        self._output = self._interpreter.get_output_details()[0]["index"]
+        network = file.network
+        self._width, self._outputs = network.layers[0].width, network.layers[-1].units
+        release = f"ai-edge-litert {version('ai-edge-litert')}"
+        self.info = RuntimeInfo(network.input, network.output, None, release, False)
+
+    @classmethod
+    def open(cls, path: Path | str) -> LiteRT:
+        """The interpreter of a `.tflite` file."""
+        return cls(load(path))
+
+    def reset(self) -> None:
+        """Back to the state before the first frame."""
+        self._interpreter.reset_all_variables()
+
+    def step(self, frame: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Mask int8 [m] of one frame int8 [n]."""
+        return self.run(np.asarray(frame)[None])[0]
+
+    def run(self, frames: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Masks int8 [T, m] of frames int8 [T, n]; the state is carried on."""
+        frames = checked_frames(frames, self._width, np.int8)
+        masks = np.empty((len(frames), self._outputs), np.int8)
+        for frame, mask in zip(np.ascontiguousarray(frames)[:, None, None, :], masks, strict=True):
+            self._interpreter.set_tensor(self._input, frame)
+            self._interpreter.invoke()
+            mask[:] = self._interpreter.get_tensor(self._output).reshape(-1)
+        return masks
+
+
+def _interpreter_class() -> Any:
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ModuleNotFoundError as error:
+        raise MissingExtra("ai-edge-litert", "litert") from error
+    return Interpreter
