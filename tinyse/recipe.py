@@ -39,6 +39,9 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class Network(Table):
     lstm: Annotated[tuple[Units, ...], msgspec.Meta(min_length=1)] = (256, 256)  # units, in order
     dense: tuple[Units, ...] = (128,)  # ReLU layers between the last LSTM and the mask
+    # Bound of every cell state, 0 for none.  Without one, cells count up for as long as the sound
+    # lasts: 250 after four seconds, and the int16 state of the exported file is spent on them.
+    cell_clip: NotNegative = 8.0
 
 
 class Data(Table):

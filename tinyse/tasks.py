@@ -84,7 +84,10 @@ def _in_pool(
             yield result
     except BrokenProcessPool as error:
         raise TinySEError(
-            "a worker process died", "workers", "it may have run out of memory: try --workers 1"
+            "a worker process died",
+            "workers",
+            "give it more memory or --workers 1; a script of your own calls this only under"
+            " if __name__ == '__main__':",
         ) from error
     finally:
         _stop(pool)

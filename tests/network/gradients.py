@@ -32,14 +32,14 @@ def batch() -> dict[str, np.ndarray]:
 
 
 def gradients() -> dict[str, np.ndarray]:
-    network = Network(lstm=(48, 40), dense=(32,))
+    network = Network(lstm=(48, 40), dense=(32,), cell_clip=0.5)
     parameters = initial_parameters(network, 5)
     mean, std = np.full(128, -30, np.float32), np.full(128, 15, np.float32)
     found = {}
     for name, loss in LOSSES.items():
 
         def value(parameters, batch, loss=loss):
-            return batch_loss(loss, parameters, batch, mean, std)
+            return batch_loss(network, loss, parameters, batch, mean, std)
 
         both = backend.compiled(backend.value_and_gradient(value))
         total, gradient = both(parameters, batch())

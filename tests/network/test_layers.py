@@ -15,7 +15,8 @@ def test_the_reference_network_has_968960_parameters():
     assert sum(int(np.prod(shape)) for shape in shapes(Network()).values()) == 968_960
 
 
-def test_own_gradient_equals_automatic_differentiation():
+@pytest.mark.parametrize("cell_clip", [0.0, 0.8])
+def test_own_gradient_equals_automatic_differentiation(cell_clip):
     random = np.random.default_rng(0)
     arguments = {
         "projected": random.standard_normal((20, 4, 96)).astype(np.float32),
@@ -26,9 +27,11 @@ def test_own_gradient_equals_automatic_differentiation():
     def weighted(hidden):
         return tensorflow.reduce_sum(hidden * weight)
 
-    own = backend.value_and_gradient(lambda a: weighted(lstm(a["projected"], a["recurrent"])))
+    own = backend.value_and_gradient(
+        lambda a: weighted(lstm(a["projected"], a["recurrent"], cell_clip))
+    )
     automatic = backend.value_and_gradient(
-        lambda a: weighted(lstm_states(a["projected"], a["recurrent"])[0])
+        lambda a: weighted(lstm_states(a["projected"], a["recurrent"], cell_clip)[0])
     )
     inputs = {name: tensorflow.constant(value) for name, value in arguments.items()}
     (value, gradient), (expected, expected_gradient) = own(inputs), automatic(inputs)
@@ -54,7 +57,7 @@ def test_forward_equals_a_stock_keras_model():
     )
     model.set_weights(list(parameters.values()))
     np.testing.assert_allclose(
-        forward(parameters, features), model(features), atol=2e-6, rtol=1e-5
+        forward(network, parameters, features), model(features), atol=2e-6, rtol=1e-5
     )
 
 
@@ -62,7 +65,7 @@ def test_activations_are_those_of_the_forward_pass():
     network = Network(lstm=(20,), dense=(9,))
     parameters = initial_parameters(network, 1)
     features = np.random.default_rng(1).standard_normal((3, 30, 128)).astype(np.float32)
-    seen = activations(parameters, features)
+    seen = activations(network, parameters, features)
     assert set(seen) == {"lstm_0/cell", "dense_0/output", "mask/logits"}
     mask = 1 / (1 + np.exp(-np.transpose(seen["mask/logits"], (1, 0, 2))))
-    np.testing.assert_allclose(mask, forward(parameters, features), atol=1e-6)
+    np.testing.assert_allclose(mask, forward(network, parameters, features), atol=1e-6)

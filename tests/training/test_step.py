@@ -7,7 +7,7 @@ pytest.importorskip("tensorflow")
 
 from tests.network.gradients import batch  # noqa: E402
 from tinyse.network.build import initial_parameters  # noqa: E402
-from tinyse.recipe import Loss, Network, Train  # noqa: E402
+from tinyse.recipe import Network, Recipe, Train  # noqa: E402
 from tinyse.training.step import State, learning_rate, make_step  # noqa: E402
 
 
@@ -21,8 +21,9 @@ def test_the_rate_warms_up_stays_and_falls_to_its_final_share():
 
 def test_a_few_steps_on_one_batch_lower_its_loss():
     mean, std = np.full(128, -30, np.float32), np.full(128, 15, np.float32)
-    step = make_step(Loss(), 5.0, mean, std)
-    state = State.fresh(initial_parameters(Network(lstm=(16,), dense=()), 1))
+    recipe = Recipe(name="x", network=Network(lstm=(16,), dense=()))
+    step = make_step(recipe, mean, std)
+    state = State.fresh(initial_parameters(recipe.network, 1))
     losses = []
     for number in range(1, 31):
         count, rate = np.float32(number), np.float32(3e-3)

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tinyse.audio.corpora import Corpus
+from tinyse.audio.corpora import Corpus, Interval
+from tinyse.audio.decoded import decoded
 from tinyse.audio.mixing import Pool
 from tinyse.errors import InputError
 from tinyse.files import atomic_file
@@ -45,18 +47,13 @@ def decode(corpus: Corpus, split: str = "train") -> PoolFiles:
 
 
 def _decode(corpus: Corpus, kind: str, split: str, stem: Path) -> None:
-    import soundfile
-
     intervals = sorted(corpus.select(kind=kind, split=split), key=lambda i: (i.path, i.start))
     if not intervals:
         raise InputError(f"has no {kind} in split {split}", corpus.name, "add some, or use another")
     groups = {name: n for n, name in enumerate(sorted({i.group for i in intervals}))}
-    pieces, table, path, at = [], [], None, 0
+    pieces, table, at = [], [], 0
     for interval in intervals:
-        if interval.path != path:
-            path = interval.path
-            whole = soundfile.read(corpus.root / path, dtype="int16")[0]
-        piece = whole[interval.start : interval.end]
+        piece = _samples(corpus, interval)
         pieces.append(piece)
         table.append((at, at + len(piece), groups[interval.group]))
         at += len(piece)
@@ -65,6 +62,19 @@ def _decode(corpus: Corpus, kind: str, split: str, stem: Path) -> None:
         np.save(file, np.array(table, np.int64))
     with atomic_file(stem.with_suffix(".npy")) as file:
         np.save(file, np.concatenate(pieces))
+
+
+def _samples(corpus: Corpus, interval: Interval) -> NDArray[np.int16]:
+    file = corpus.file(interval)
+    sound = decoded(file)
+    if interval.end > len(sound):
+        raise InputError(
+            f"expected samples up to {interval.end}, the file has {len(sound)}",
+            file,
+            "run tinyse data check on the manifest",
+        )
+    scaled = np.rint(sound[interval.start : interval.end] * np.float32(32768))
+    return np.clip(scaled, -32768, 32767).astype(np.int16)
 
 
 def _load(stem: Path) -> Pool:

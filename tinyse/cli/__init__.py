@@ -25,6 +25,7 @@ COMMANDS = {
     "enhance": ("enhance", "Enhance audio files through a runtime."),
     "bench": ("bench", "Time and memory of models on every runtime that is there."),
     "check": ("check", "Compare a fresh export with a published model's metrics.json."),
+    "publish": ("publish", "Make a finished run a published model, measured and with its card."),
     "card": ("card", "Write a published model's card from its metrics.json."),
     "demo": ("demo", "The whole chain on the embedded corpus, with a report page."),
     "doctor": ("doctor", "Say what is missing and how to get it."),

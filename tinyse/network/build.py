@@ -56,23 +56,21 @@ def initial_parameters(network: Network, seed: int) -> Parameters:
     return found
 
 
-def layer_names(parameters: Parameters) -> list[str]:
-    """LSTMs, dense layers, mask.  By name: a backend may hand a dict back in another order."""
-    kinds = ("lstm", "dense", "mask")
-
-    def place(name: str) -> tuple[int, int]:
-        kind, _, index = name.partition("_")
-        return kinds.index(kind), int(index or 0)
-
-    return sorted({key.split("/")[0] for key in parameters}, key=place)
+def layer_names(network: Network) -> list[str]:
+    """LSTMs, dense layers, mask, in the order of the forward pass."""
+    return list(dict.fromkeys(name.split("/")[0] for name in shapes(network)))
 
 
-def forward(parameters, features):
+def forward(network: Network, parameters, features):
     """Mask [B, T, 128] of features [B, T, 128], from a zero state."""
-    return _forward(parameters, features, lambda name, z, u: lstm(z, u), lambda name, value: None)
+
+    def recurrent(name, projected, kernel):
+        return lstm(projected, kernel, network.cell_clip)
+
+    return _forward(network, parameters, features, recurrent, lambda name, value: None)
 
 
-def activations(parameters, features):
+def activations(network: Network, parameters, features):
     """What the exported file must hold ranges for, of features [B, T, 128] from a zero state.
 
     Returns a dict: `lstm_k/cell` [T, B, u], `dense_k/output` [T, B, m], `mask/logits` [T, B, 128].
@@ -80,18 +78,18 @@ def activations(parameters, features):
     found = {}
 
     def recurrent(name, projected, kernel):
-        hidden, cell, _ = lstm_states(projected, kernel)
+        hidden, cell, _ = lstm_states(projected, kernel, network.cell_clip)
         found[f"{name}/cell"] = cell
         return hidden
 
-    _forward(parameters, features, recurrent, found.__setitem__)
+    _forward(network, parameters, features, recurrent, found.__setitem__)
     return found
 
 
-def _forward(parameters, features, recurrent, seen):
+def _forward(network, parameters, features, recurrent, seen):
     """The pass itself; `recurrent` runs a loop, `seen(name, value)` is told what comes by."""
     x = ops.transpose(features, (1, 0, 2))
-    for name in layer_names(parameters):
+    for name in layer_names(network):
         x = project(x, parameters[f"{name}/kernel"], parameters[f"{name}/bias"])
         if name.startswith("lstm"):
             x = recurrent(name, x, parameters[f"{name}/recurrent"])

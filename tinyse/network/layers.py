@@ -22,11 +22,12 @@ def project(sequence, kernel, bias):
     return ops.reshape(flat, (steps, batch, kernel.shape[1]))
 
 
-def lstm_states(projected, recurrent):
+def lstm_states(projected, recurrent, cell_clip=0.0):
     """Hidden, cell [T, B, H] and gates [T, B, 4H] from a zero state.
 
     projected : [T, B, 4H], input kernel and bias already applied
     recurrent : [H, 4H]
+    cell_clip : bound of the cell state, 0 for none (the option of TFLite's operator)
     """
     _, batch, width = projected.shape
     units = width // 4
@@ -38,6 +39,8 @@ def lstm_states(projected, recurrent):
         i, f, g, o = ops.split(z, 4, axis=1)
         i, f, g, o = ops.sigmoid(i), ops.sigmoid(f), ops.tanh(g), ops.sigmoid(o)
         cell = f * cell + i * g
+        if cell_clip:
+            cell = ops.clip(cell, -cell_clip, cell_clip)
         hidden = o * ops.tanh(cell)
         return (hidden, cell), (hidden, cell, ops.concatenate([i, f, g, o], axis=1))
 
@@ -49,22 +52,22 @@ def _previous(states):
     return ops.concatenate([ops.zeros_like(states[:1]), states[:-1]], axis=0)
 
 
-@ops.custom_gradient
-def lstm(projected, recurrent):
-    """Hidden states [T, B, H] from a zero state, with the gradient described above.
+def lstm(projected, recurrent, cell_clip=0.0):
+    """Hidden states [T, B, H] of `lstm_states`, with the gradient described above."""
 
-    projected : [T, B, 4H], input kernel and bias already applied
-    recurrent : [H, 4H]
-    """
-    hidden, cell, gates = lstm_states(projected, recurrent)
+    @ops.custom_gradient
+    def with_gradient(projected, recurrent):
+        hidden, cell, gates = lstm_states(projected, recurrent, cell_clip)
 
-    def gradient(upstream):
-        return _lstm_gradient(upstream, recurrent, hidden, cell, gates)
+        def gradient(upstream):
+            return _lstm_gradient(upstream, recurrent, hidden, cell, gates, cell_clip)
 
-    return hidden, gradient
+        return hidden, gradient
+
+    return with_gradient(projected, recurrent)
 
 
-def _lstm_gradient(upstream, recurrent, hidden, cell, gates):
+def _lstm_gradient(upstream, recurrent, hidden, cell, gates, cell_clip):
     """Gradients of `projected` and `recurrent` for the gradient of the hidden states [T, B, H].
 
     Hochreiter and Schmidhuber 1997 with forget gates; the factors that need no recursion are
@@ -72,8 +75,13 @@ def _lstm_gradient(upstream, recurrent, hidden, cell, gates):
     """
     i, f, g, o = ops.split(gates, 4, axis=2)
     tanh_cell = ops.tanh(cell)
+    # Nothing passes a cell that was clipped: the sum before the clip no longer matters.
+    free = ops.ones_like(cell)
+    if cell_clip:
+        free = ops.cast(ops.abs(cell) < cell_clip, cell.dtype)
     factors = (
         o * (1 - tanh_cell * tanh_cell),
+        free,
         g * i * (1 - i),
         _previous(cell) * f * (1 - f),
         i * (1 - g * g),
@@ -85,9 +93,9 @@ def _lstm_gradient(upstream, recurrent, hidden, cell, gates):
 
     def step(carry, inputs):
         d_hidden, d_cell = carry
-        above, by_cell, by_i, by_f, by_g, by_o, forget = inputs
+        above, by_cell, free, by_i, by_f, by_g, by_o, forget = inputs
         d_hidden = d_hidden + above
-        d_cell = d_cell + d_hidden * by_cell
+        d_cell = (d_cell + d_hidden * by_cell) * free
         dz = ops.concatenate(
             [d_cell * by_i, d_cell * by_f, d_cell * by_g, d_hidden * by_o], axis=1
         )

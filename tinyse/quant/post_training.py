@@ -2,7 +2,8 @@
 
 features      2^-5, zero point 0: they are clipped to +-4 standard deviations
 hidden state  2^-7, zero point 0: |h| < 1 whatever the weights are
-cell state    the power of two that covers 1.5 times the calibrated range in int16
+cell state    the power of two that covers the clip of training in int16; without a clip, 1.5 times
+              the calibrated range
 LSTM weights  symmetric per gate and matrix; biases in steps of s_input * s_weight
 Dense         symmetric per output row; outputs asymmetric, from zero up behind a ReLU
 logits        at most +-6.24: beyond it the mask byte no longer changes
@@ -69,7 +70,8 @@ def _lstm(layer: FloatLayer, arriving: Quantisation) -> IntegerLSTM:
         recurrent_scales=recurrent_scales,
         input=arriving,
         hidden=HIDDEN,
-        cell_scale=_cell_scale(layer.range),
+        cell_scale=_cell_scale(layer),
+        cell_clip=layer.cell_clip,
     )
 
 
@@ -110,8 +112,9 @@ def _bias(bias: NDArray[np.float32], scale: NDArray | float) -> NDArray[np.int32
     return np.clip(np.rint(bias.astype(np.float64) / scale), -bound, bound).astype(np.int32)
 
 
-def _cell_scale(cell: tuple[float, float]) -> float:
-    largest = max(abs(cell[0]), abs(cell[1]), 1.0) * CELL_MARGIN
+def _cell_scale(layer: FloatLayer) -> float:
+    low, high = layer.range
+    largest = layer.cell_clip or max(abs(low), abs(high), 1.0) * CELL_MARGIN
     return 2.0 ** math.ceil(math.log2(largest / 32768))
 
 

@@ -3,7 +3,9 @@
     lstm_k/kernel [n, 4u], lstm_k/recurrent [u, 4u], lstm_k/bias [4u]   gates i, f, c, o
     dense_k/kernel [n, m], dense_k/bias [m]                             ReLU
     mask/kernel [n, m], mask/bias [m]                                   logistic
+    lstm_k/cell_clip []                                                 optional, 0 = none
     features/mean, features/std [n]
+    floor/gains [257]                                                   optional, for evaluation
     range/lstm_k/cell, range/dense_k/output, range/mask/logits [2]      (min, max)
 
 All float32.  The ranges come from training, so exporting needs no data and no Keras.
@@ -28,7 +30,10 @@ RANGES = {"lstm": "cell", "dense": "output", "mask": "logits"}
 
 @dataclass(frozen=True)
 class FloatLayer:
-    """One layer: kind lstm, dense or mask; arrays as in the file; range (min, max)."""
+    """One layer: kind lstm, dense or mask; arrays as in the file; range (min, max).
+
+    cell_clip : bound of an LSTM's cell state in training, 0 = none
+    """
 
     name: str
     kind: str
@@ -36,6 +41,7 @@ class FloatLayer:
     bias: NDArray[np.float32]
     range: tuple[float, float]
     recurrent: NDArray[np.float32] | None = None
+    cell_clip: float = 0.0
 
     @property
     def units(self) -> int:
@@ -72,6 +78,7 @@ def read_weights(path: Path | str) -> FloatNetwork:
     for name in _layer_names(arrays, path):
         layers.append(_layer(arrays, name, width, path))
         width = layers[-1].units
+    arrays.pop("floor/gains", None)
     if arrays:
         raise InputError(f"unknown key {min(arrays)}", path, "see docs/formats.md for the keys")
     return FloatNetwork(tuple(layers), mean, std)
@@ -126,12 +133,16 @@ def _layer(arrays: Arrays, name: str, width: int, path: Path) -> FloatLayer:
     if kernel.shape != (width, columns) or not columns or columns % gates:
         expected = f"shape ({width}, {gates if gates > 1 else ''}n)"
         raise _wrong(f"{name}/kernel", expected, str(kernel.shape), path)
-    recurrent = None
+    recurrent, cell_clip = None, 0.0
     if kind == "lstm":
+        if f"{name}/cell_clip" in arrays:
+            cell_clip = float(_taken(arrays, f"{name}/cell_clip", (), path))
+        if cell_clip < 0:
+            raise _wrong(f"{name}/cell_clip", "0 or more", f"{cell_clip:g}", path)
         recurrent = _taken(arrays, f"{name}/recurrent", (columns // 4, columns), path)
     bias = _taken(arrays, f"{name}/bias", (columns,), path)
     key = f"range/{name}/{RANGES[kind]}"
     low, high = _taken(arrays, key, (2,), path).tolist()
     if low > high:
         raise _wrong(key, "min <= max", f"{low:g} > {high:g}", path)
-    return FloatLayer(name, kind, kernel, bias, (low, high), recurrent)
+    return FloatLayer(name, kind, kernel, bias, (low, high), recurrent, cell_clip)

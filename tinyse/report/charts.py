@@ -1,7 +1,7 @@
 """Numbers and sounds as SVG, PNG and FLAC that a page carries inside itself.
 
-A spectrogram is a palette PNG [256 rows, T columns], 0 to 8 kHz from the bottom, 8 ms a column.  Its
-palette rises evenly in OKLab lightness (Ottosson, 2020), so equal steps in dB look equal, also
+A spectrogram is a palette PNG [256 rows, T columns], 0 to 8 kHz from the bottom, 8 ms a column.
+Its palette rises evenly in OKLab lightness (Ottosson, 2020), so equal steps in dB look equal, also
 without colour.
 """
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 RATE = 16_000  # Hz
 WINDOW, HOP = 512, 128  # samples
 RANGE_DB = 70.0  # shown below the loudest
+MINUS = "\N{MINUS SIGN}"
 LEVELS = 64  # a step is 1.1 dB; more only make the PNG longer
 
 
@@ -124,8 +125,7 @@ class Dumbbells:
     ticks: tuple[tuple[float, str], ...]
 
 
-LEFT, RIGHT, ROW, BELOW = 64.0, 76.0, 34.0, 26.0
-WIDTH = 640.0
+WIDTH, LEFT, RIGHT, ROW, BELOW = 420.0, 46.0, 64.0, 26.0, 22.0  # small: text must serve a phone
 
 
 def dumbbells(changes: Sequence[Change], step: float = 5.0) -> Dumbbells | None:
@@ -143,5 +143,7 @@ def dumbbells(changes: Sequence[Change], step: float = 5.0) -> Dumbbells | None:
         Dumbbell(ROW * (number + 0.5), x(change.before), x(change.after), change)
         for number, change in enumerate(changes)
     )
-    ticks = tuple((x(t), f"{t:g}") for t in np.arange(low, high + step / 2, step))
+    ticks = tuple(
+        (x(t), f"{t:g}".replace("-", MINUS)) for t in np.arange(low, high + step / 2, step)
+    )
     return Dumbbells(WIDTH, ROW * len(rows) + BELOW, rows, ticks)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tinyse.report.charts import Change
+from tinyse.report.charts import MINUS, Change
 from tinyse.report.page import Example, Figure, Page, Table
-
-MINUS = "\N{MINUS SIGN}"
 
 
 def demo_content(
@@ -55,7 +53,7 @@ def _figures(
     found = [
         Figure(
             signed(quality["sdr_gain"]), "dB", "SDR gain over the noisy input",
-            f"95 % interval {low:.1f} to {high:.1f}, {quality['rows']} mixtures,"
+            f"95 % interval {number(low, 1)} to {number(high, 1)}, {quality['rows']} mixtures,"
             f" {speakers} speakers",
         )
     ]  # fmt: skip
@@ -64,9 +62,9 @@ def _figures(
         low, high = against["sdr_loss_ci95"]
         found.append(
             Figure(
-                f"{against['sdr_loss']:.3f}".replace("-", MINUS), "dB",
+                number(against["sdr_loss"], 3), "dB",
                 f"SDR lost against {_reference(against)}",
-                f"95 % interval {low:.3f} to {high:.3f}, paired",
+                f"95 % interval {number(low, 3)} to {number(high, 3)}, paired",
             )
         )  # fmt: skip
     accounts = manifest["bytes"]
@@ -134,7 +132,7 @@ def _cell(key: str, value: float | None) -> str:
         return ""
     if key.endswith("_gain"):
         return signed(value, 2)
-    return f"{value:.{3 if key.startswith('estoi') else 2}f}".replace("-", MINUS)
+    return number(value, 3 if key.startswith("estoi") else 2)
 
 
 def _provenance(result: dict[str, Any], listed: dict[str, Any]) -> list[str]:
@@ -150,9 +148,15 @@ def _provenance(result: dict[str, Any], listed: dict[str, Any]) -> list[str]:
 
 def signed(value: float, places: int = 1) -> str:
     """A gain with its sign."""
-    return f"{value:+.{places}f}".replace("-", MINUS)
+    return number(value, places) if value < 0 else f"+{number(value, places)}"
+
+
+def number(value: float, places: int) -> str:
+    """A figure with a proper minus sign and without a negative zero."""
+    return f"{round(value, places) + 0.0:.{places}f}".replace("-", MINUS)
 
 
 def _bytes(count: int) -> str:
     """Bytes in kB or MB (of 1,000)."""
-    return f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
+    text = f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
+    return text.replace(" ", "\N{NO-BREAK SPACE}")

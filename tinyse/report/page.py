@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tinyse.errors import InputError, MissingExtra
 from tinyse.report.charts import (
+    MINUS,
     RATE,
     Change,
     dumbbells,
@@ -136,4 +137,4 @@ def _sounds(example: Example) -> Sequence[Sound]:
 
 
 def _db(value: float | None) -> str:
-    return "" if value is None else f"SDR {value:.1f} dB".replace("-", "\N{MINUS SIGN}")
+    return "" if value is None else f"SDR {value:.1f} dB".replace("-", MINUS)

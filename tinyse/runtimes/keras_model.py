@@ -2,8 +2,8 @@
 
     features float32 [T, n], normalised and within +-4  ->  mask float32 [T, m], 0..1
 
-Its layers are `keras.layers.LSTM` and `keras.layers.Dense` and nothing of ours, so it is an
-independent witness of what was trained.  States are inputs and outputs of the model and carried
+Its layers are Keras' own LSTM cells and `keras.layers.Dense`, so it is an independent witness of
+what was trained; a cell clip, which Keras does not know, is applied to the state a cell returns.  States are inputs and outputs of the model and carried
 from call to call.
 """
 
@@ -80,9 +80,18 @@ def build_keras_model(network: FloatNetwork) -> Any:
 
 
 def _keras_lstm(layer: FloatLayer) -> Any:
-    return _keras().layers.LSTM(
-        layer.units, return_sequences=True, return_state=True, name=layer.name
-    )
+    keras = _keras()
+    every = {"return_sequences": True, "return_state": True, "name": layer.name}
+    if not layer.cell_clip:
+        return keras.layers.LSTM(layer.units, **every)
+
+    class ClippedCell(keras.layers.LSTMCell):
+        def call(self, inputs, states, training=False):
+            # tanh is one to the seventh digit at any clip worth having, so h may come first.
+            hidden, (_, cell) = super().call(inputs, states, training)
+            return hidden, [hidden, keras.ops.clip(cell, -layer.cell_clip, layer.cell_clip)]
+
+    return keras.layers.RNN(ClippedCell(layer.units), **every)
 
 
 def _keras() -> Any:

@@ -13,6 +13,7 @@ from tinyse import features
 from tinyse.network import backend
 from tinyse.network import features_in_graph as graph
 from tinyse.network.build import Parameters, activations
+from tinyse.recipe import Network
 from tinyse.training.losses import mixed
 
 # Ranges ignore this share of values at either end: one frame in a million must not cost the
@@ -30,12 +31,14 @@ def normalisation(batches) -> features.Normalisation:
     return features.Normalisation.of_levels(np.concatenate(levels))
 
 
-def ranges(parameters: Parameters, batches, statistics: features.Normalisation) -> Parameters:
+def ranges(
+    network: Network, parameters: Parameters, batches, statistics: features.Normalisation
+) -> Parameters:
     """Lowest and highest value of every activation, `range/NAME` float32 [2]."""
 
     def observed(parameters, batch):
         frames = graph.feature_frames(mixed(batch)[0], statistics.mean, statistics.std)
-        return activations(parameters, frames)
+        return activations(network, parameters, frames)
 
     observe = backend.compiled(observed)
     seen: dict[str, list[np.ndarray]] = {}

@@ -98,7 +98,7 @@ class _Session:
             self._state = State.fresh(initial_parameters(recipe.network, self._train.seed))
             self._progress = Progress()
             self._normalisation = calibrate.normalisation(self._calibration_batches())
-        self._validation = Validation(valid, self._normalisation)
+        self._validation = Validation(recipe.network, valid, self._normalisation)
         self._forget_lines_after(self._progress.step // self._train.steps_per_epoch)
 
     @property
@@ -120,7 +120,7 @@ class _Session:
         if self._stopped_early():
             return
         mean, std = self._normalisation.mean, self._normalisation.std
-        step = make_step(self._recipe.loss, train.clip_norm, mean, std)
+        step = make_step(self._recipe, mean, std)
         clock = _Clock(train.batch * train.frames)
         with self._feed(progress.step, self._steps) as feed, _events(self._run) as events:
             for batch in feed:
@@ -202,7 +202,10 @@ class _Session:
             "features/std": self._normalisation.std,
             "floor/gains": calibrate.fixed_filter(batches),
         }
-        weights |= calibrate.ranges(parameters, batches, self._normalisation)
+        network = self._recipe.network
+        weights |= calibrate.ranges(network, parameters, batches, self._normalisation)
+        for index in range(len(network.lstm)):
+            weights[f"lstm_{index}/cell_clip"] = np.asarray(network.cell_clip, np.float32)
         with atomic_file(self._run / "weights.npz") as file:
             np.savez(file, **weights)
         progress = self._progress

@@ -10,7 +10,7 @@ from keras import ops
 from tinyse.features import WINDOW
 from tinyse.network import features_in_graph as graph
 from tinyse.network.build import forward
-from tinyse.recipe import Loss
+from tinyse.recipe import Loss, Network
 
 _TINY = 1e-10
 # Frames of a spectrum hold sum(window^2) * n / hop = 256 times the energy of the sound.
@@ -41,10 +41,10 @@ def _level(spectrum):
     return 2 * ops.mean(ops.sum(graph.power(spectrum), axis=2), axis=1) / (WINDOW * _ENERGY)
 
 
-def batch_loss(loss: Loss, parameters, batch, mean, std):
+def batch_loss(network: Network, loss: Loss, parameters, batch, mean, std):
     """The weighted loss of a batch; mean, std [128] normalise the features."""
     mixture, target = mixed(batch)
-    mask = forward(parameters, graph.feature_frames(mixture, mean, std))
+    mask = forward(network, parameters, graph.feature_frames(mixture, mean, std))
     estimate = graph.masked(mixture, mask)
     total = 0.0
     if loss.snr or loss.si_sdr:

@@ -14,7 +14,7 @@ from keras import ops
 
 from tinyse.network import backend
 from tinyse.network.build import Parameters
-from tinyse.recipe import Loss, Train
+from tinyse.recipe import Recipe, Train
 from tinyse.training.losses import batch_loss
 
 _DECAY_FIRST, _DECAY_SECOND, _EPSILON = 0.9, 0.999, 1e-7
@@ -33,14 +33,17 @@ class State(NamedTuple):
         return cls(parameters, zeros, dict(zeros))
 
 
-def make_step(loss: Loss, clip_norm: float, mean: np.ndarray, std: np.ndarray):
+def make_step(recipe: Recipe, mean: np.ndarray, std: np.ndarray):
     """A compiled `step(state, batch, number, rate) -> state, loss, gradient_norm`.
 
     number : float32 scalar array, 1 for the first step; rate : float32 scalar array
     """
     value_and_gradient = backend.value_and_gradient(
-        lambda parameters, batch: batch_loss(loss, parameters, batch, mean, std)
+        lambda parameters, batch: batch_loss(
+            recipe.network, recipe.loss, parameters, batch, mean, std
+        )
     )
+    clip_norm = recipe.train.clip_norm
 
     def step(state, batch, number, rate):
         parameters, first, second = state

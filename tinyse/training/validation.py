@@ -6,6 +6,8 @@ inverse STFT and two dot products a row.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from tinyse import features
@@ -14,6 +16,7 @@ from tinyse.errors import InputError
 from tinyse.metrics import si_sdr
 from tinyse.network import backend
 from tinyse.network.build import Parameters, forward
+from tinyse.recipe import Network
 
 HEADLINE_SNR_DB = (-5.0, 0.0, 5.0, 10.0)
 _ROWS_A_CALL = 16
@@ -22,7 +25,9 @@ _ROWS_A_CALL = 16
 class Validation:
     """A list, rendered, ready to be enhanced again and again."""
 
-    def __init__(self, mixtures: MixtureList, normalisation: features.Normalisation) -> None:
+    def __init__(
+        self, network: Network, mixtures: MixtureList, normalisation: features.Normalisation
+    ) -> None:
         rows = [row for row in mixtures.rows if row.snr_db in HEADLINE_SNR_DB]
         if not rows:
             raise InputError("has no row at -5, 0, 5 or 10 dB", mixtures.name, "use another list")
@@ -30,7 +35,7 @@ class Validation:
         # One shape, so that one program serves all rows; rows of alike length stand together.
         self._rows.sort(key=lambda row: len(row.features))
         self._frames = len(self._rows[-1].features)
-        self._forward = backend.compiled(forward)
+        self._forward = backend.compiled(partial(forward, network))
 
     def si_sdr_gain(self, parameters: Parameters) -> float:
         """Mean gain in dB of the network with `parameters`."""

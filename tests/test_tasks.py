@@ -1,0 +1,139 @@
+"""`map_tasks`: order, errors, progress, and that nothing is left running."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tinyse.errors import InputError, MissingExtra, TinySEError
+from tinyse.tasks import map_tasks
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def square(x: int) -> int:
+    return x * x
+
+
+def slow_first(x: int) -> int:
+    time.sleep(0.2 if x == 0 else 0)
+    return x
+
+
+def refuse_seven(x: int) -> int:
+    if x == 7:
+        raise InputError("is seven", f"item {x}", "leave it out")
+    return x
+
+
+def miss(_: int) -> None:
+    raise MissingExtra("pystoi", "eval")
+
+
+def die(_: int) -> None:
+    os._exit(3)
+
+
+def process(_: int) -> tuple[int, str | None]:
+    time.sleep(0.05)
+    return os.getpid(), os.environ.get("OMP_NUM_THREADS")
+
+
+@pytest.mark.parametrize("workers", [1, 2, None])
+def test_results_come_in_the_order_of_the_items(workers) -> None:
+    assert map_tasks(square, range(9), workers=workers) == [x * x for x in range(9)]
+
+
+def test_a_slow_item_does_not_change_the_order() -> None:
+    assert map_tasks(slow_first, range(12), workers=2) == list(range(12))
+
+
+def test_nothing_to_do() -> None:
+    assert map_tasks(square, []) == []
+
+
+def test_one_worker_is_this_process() -> None:
+    assert {pid for pid, _ in map_tasks(process, range(3), workers=1)} == {os.getpid()}
+
+
+def test_workers_are_other_processes_with_one_numeric_thread(monkeypatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    found = map_tasks(process, range(8), workers=2)
+    assert os.getpid() not in {pid for pid, _ in found}
+    assert {threads for _, threads in found} == {"1"}
+    assert "OMP_NUM_THREADS" not in os.environ
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_comes_home_as_itself(workers) -> None:
+    with pytest.raises(InputError) as caught:
+        map_tasks(refuse_seven, range(400), workers=workers)
+    assert str(caught.value) == "item 7: is seven; leave it out"
+    with pytest.raises(MissingExtra) as missing:
+        map_tasks(miss, range(2), workers=workers)
+    assert missing.value.extra == "eval"
+
+
+def test_a_worker_that_dies_is_one_line() -> None:
+    with pytest.raises(TinySEError, match="a worker process died"):
+        map_tasks(die, range(2), workers=2)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_progress_counts_to_the_end(workers) -> None:
+    told = []
+    map_tasks(square, range(5), workers=workers, progress=lambda *t: told.append(t))
+    assert told == [(n, 5) for n in range(1, 6)]
+
+
+def test_partial_travels() -> None:
+    assert map_tasks(partial(pow, 2), range(6), workers=2) == [1, 2, 4, 8, 16, 32]
+
+
+@pytest.mark.parametrize("wrong", [{"where": "ray://here"}, {"workers": 0}])
+def test_what_cannot_be_done_is_refused(wrong) -> None:
+    with pytest.raises(InputError):
+        map_tasks(square, range(3), **wrong)
+
+
+def test_ctrl_c_stops_the_workers_and_nothing_is_printed_by_them(tmp_path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, time\n"
+        "from tinyse.tasks import map_tasks\n"
+        "def work(x):\n"
+        "    open(f'{x}.pid', 'w').write(str(os.getpid()))\n"
+        "    time.sleep(60)\n"
+        "if __name__ == '__main__':\n"
+        "    try:\n"
+        "        map_tasks(work, range(4), workers=2)\n"
+        "    except KeyboardInterrupt:\n"
+        "        print('stopped')\n"
+    )
+    running = subprocess.Popen(
+        [sys.executable, script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 20
+    while len(list(tmp_path.glob("*.pid"))) < 2 and running.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.2)  # let the second file be written whole
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does: the workers get it too
+    out, err = running.communicate(timeout=20)
+    assert (out, err) == ("stopped\n", "")
+    for file in tmp_path.glob("*.pid"):
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(file.read_text()), 0)

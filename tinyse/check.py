@@ -1,0 +1,110 @@
+"""The regression gate: a fresh export of a published model against its metrics.json.
+
+Compared are the file's bytes, the arena that TFLM hands out, and the SDR of the fresh file: on
+the embedded recording always, on a part of each recorded list where its audio is there.
+`measured` takes the same figures when a model is published, so both sides are one code.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tinyse.audio.lists import MixtureList, read_list
+from tinyse.audio.synth import demo_mixture
+from tinyse.enhance import open_enhancer
+from tinyse.errors import InputError
+from tinyse.evaluate import evaluate
+from tinyse.export import export_model
+from tinyse.files import packaged, read_json
+from tinyse.metrics import sdr
+
+EMBEDDED = "embedded"  # the recording that the project can always make
+PART = (1, 40)  # every 40th row: a thousand rows shrink to 27, ten seconds on two cores
+TOLERANCE = {"tflite_bytes": 0, "tflm_arena_bytes": 0, "sdr_db": 0.02}
+
+
+def measured(model: Path, lists: list[MixtureList]) -> dict[str, Any]:
+    """What `check` compares, of an exported file: `tflite`, `tflm_arena` and `sdr` by list."""
+    enhancer = open_enhancer(model, "tflm")
+    mixture = demo_mixture()
+    enhanced = enhancer.whole(mixture.mixture)
+    figures = {EMBEDDED: {"sdr_out": round(sdr(mixture.target, enhanced), 4)}}
+    for mixtures in lists:
+        quality = evaluate(model, mixtures, "tflm", metrics=("sdr",), part=PART)["quality"]
+        figures[mixtures.name] = {
+            "sha256": mixtures.sha256,
+            "part": list(PART),
+            "sdr_out": quality["sdr_out"],
+        }
+    return {
+        "tflite": model.stat().st_size,
+        "tflm_arena": enhancer.runtime.info.arena_bytes,
+        "sdr": figures,
+    }
+
+
+def check(
+    name: str,
+    data: Path | None = None,
+    notice: Callable[[str], None] = lambda line: None,
+) -> list[dict[str, Any]]:
+    """Export the published model `name` anew and compare it; one dict a figure.
+
+    Each has `figure`, `published`, `fresh`, `tolerance` and `holds`.  A recorded list that is not
+    in the folder `data`, or is another than was recorded, is named to `notice` and left out.
+    """
+    folder = packaged("models", name)
+    if not folder.is_dir():
+        known = sorted(path.parent.name for path in packaged("models").glob("*/metrics.json"))
+        raise InputError("there is no such published model", name, f"use {', '.join(known)}")
+    published = read_json(folder / "metrics.json")
+    expected, tolerance = published["check"], published["tolerance"]
+    lists = _lists(expected["sdr"], data, notice)
+    with tempfile.TemporaryDirectory() as place:
+        fresh = measured(export_model(folder, Path(place), published["profile"]), lists)
+    rows = [
+        _row("tflite bytes", expected["tflite"], fresh["tflite"], tolerance["tflite_bytes"]),
+        _row(
+            "TFLM arena bytes",
+            expected["tflm_arena"],
+            fresh["tflm_arena"],
+            tolerance["tflm_arena_bytes"],
+        ),
+    ]
+    for listed, figures in fresh["sdr"].items():
+        before = expected["sdr"][listed]["sdr_out"]
+        label = f"SDR out, {listed}, dB"
+        rows.append(_row(label, before, figures["sdr_out"], tolerance["sdr_db"]))
+    return rows
+
+
+def _row(figure: str, published: float, fresh: float, tolerance: float) -> dict[str, Any]:
+    return {
+        "figure": figure,
+        "published": published,
+        "fresh": fresh,
+        "tolerance": tolerance,
+        "holds": abs(fresh - published) <= tolerance,
+    }
+
+
+def _lists(
+    recorded: dict[str, Any], data: Path | None, notice: Callable[[str], None]
+) -> list[MixtureList]:
+    found = []
+    for name, figures in recorded.items():
+        if name == EMBEDDED:
+            continue
+        if data is None or not (data / name).exists():
+            notice(f"{name}: not here, left out (TINYSE_DATA names its folder)")
+            continue
+        mixtures = read_list(data / name)
+        if mixtures.sha256 != figures["sha256"]:
+            notice(f"{name}: another list than was published with, left out")
+            continue
+        found.append(mixtures)
+    return found
+

@@ -1,0 +1,60 @@
+"""`tinyse bench [MODEL..]`: time and memory on every runtime that is there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command(name="bench")
+@click.argument("models", nargs=-1)
+@click.option("--runtime", "runtimes", multiple=True, help="Only this one; may be repeated.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Also write bench.json here.")
+@click.option("--force", is_flag=True, help="Replace the output file.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+def command(models, runtimes, output, force, as_json) -> None:
+    """Measure MODELS (names, folders or .tflite files; all published ones if none is given)."""
+    from tinyse.bench import INTEGER_RUNTIMES, bench, published_models
+    from tinyse.enhance import find_model
+    from tinyse.errors import InputError
+    from tinyse.files import write_json
+
+    if output and output.exists() and not force:
+        raise InputError("already exists", output, "give --force to replace it")
+    files = [find_model(model).file_for("tflm") for model in models] or published_models()
+    if not files:
+        raise InputError("there is no published model", "bench", "name a .tflite")
+    result = bench(files, runtimes or INTEGER_RUNTIMES)
+    if output:
+        write_json(output, result)
+    if as_json:
+        click.echo(json.dumps(result, indent=1))
+        return
+    for name, why in result["missing"].items():
+        click.echo(f"{name}: {why}", err=True)
+    _print(result)
+
+
+def _print(result: dict) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    machine = result["machine"]
+    table = Table(title=f"{machine['processor']}, {machine['cores']} cores")
+    for heading in ("model", "runtime", "ms/frame", "min..max", "real time", "ratio", "arena bytes"):
+        table.add_column(heading, justify="left" if heading in ("model", "runtime") else "right")
+    for model in result["models"]:
+        for row in model["runtimes"]:
+            arena = "" if row["arena_bytes"] is None else f"{row['arena_bytes']:,}"
+            table.add_row(
+                model["model"],
+                row["runtime"],
+                f"{row['ms_per_frame']:.3f}",
+                f"{row['ms_per_frame_min']:.3f}..{row['ms_per_frame_max']:.3f}",
+                f"{row['real_time']:.1%}",
+                f"{row['against_first']:.2f}",
+                arena,
+            )
+    Console().print(table)

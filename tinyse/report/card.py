@@ -1,0 +1,182 @@
+"""The card of a published model: its README.md, from the JSON files beside it.
+
+    metrics.json  quality, loss, memory, training      manifest.json  bytes, sha256
+    recipe.toml   the network's shape
+
+No figure is written by hand: the same files give the same text, and `tinyse card --check` compares.
+Of metrics.json the keys `training`, `limits` and `licence` are optional: facts of the run, more
+sentences for the limits, and the line on licence and data.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tinyse.errors import CheckFailed, InputError
+from tinyse.files import packaged, read_json, write_text
+from tinyse.recipe import Recipe, read_recipe
+from tinyse.report.content import COLUMNS, MINUS, number, signed
+from tinyse.report.page import environment
+
+CARD = "README.md"
+LICENCE = (
+    "Code and weights: Apache-2.0. Trained and tested on public recordings; their authors and"
+    " licences stand in THIRD_PARTY.md."
+)
+ACCOUNTS = {
+    "fp32": "4 bytes a parameter",
+    "tflite": "the file",
+    "dense": "int8 weights and int32 biases",
+    "zip": "deflate, level 9, of the file",
+    "decode": "the file in TensorFlow Lite Micro's DECODE form",
+    "native": "the blob of the C runtime",
+    "native_coded": "the entropy-coded blob",
+    "npu_weights": "Vela's weight encoder over all layers",
+    "npu_flash": "all that Vela places in flash",
+    "bound": "entropy of mask and values of the weights",
+}
+TRAINING = {
+    "seed": "seed",
+    "steps": "steps",
+    "frames": "frames seen",
+    "best_epoch": "best epoch",
+    "valid_si_sdr_gain": "SI-SDR gain on the validation list, dB",
+    "seconds": "seconds of training",
+    "frames_per_s": "frames a second",
+    "backend": "backend",
+    "cores": "cores",
+    "recipe_sha256": "sha256 of the recipe",
+    "manifest_sha256": "sha256 of the corpus' manifest",
+    "commit": "commit",
+}
+
+
+def find_published(name: str | Path) -> Path:
+    """The folder of a published model, by its path or its name."""
+    folder = Path(name) if Path(name).is_dir() else packaged("models", str(name))
+    if not (folder / "metrics.json").is_file():
+        raise InputError("holds no metrics.json", folder, "give a published model")
+    return folder
+
+
+def write_card(folder: Path, force: bool = False) -> Path:
+    """Writes the card of the published model in `folder` and returns its path."""
+    path, text = folder / CARD, card_text(folder)
+    if path.exists() and not force and path.read_text("utf-8") != text:
+        raise InputError("already exists and says something else", path, "give --force")
+    write_text(path, text)
+    return path
+
+
+def check_card(folder: Path) -> None:
+    """CheckFailed where the card is missing or not what its JSON files say."""
+    path, text = folder / CARD, card_text(folder)
+    if not path.exists() or path.read_text("utf-8") != text:
+        raise CheckFailed(
+            "does not say what metrics.json says", path, f"run tinyse card --force {folder.name}"
+        )
+
+
+def card_text(folder: Path) -> str:
+    """The card's text, Markdown."""
+    metrics = read_json(folder / "metrics.json")
+    manifest = read_json(folder / "manifest.json")
+    recipe = read_recipe(folder / "recipe.toml")
+    for key in ("model", "runtime", "list", "quality"):
+        if key not in metrics:
+            raise InputError(
+                f"{key} is missing", folder / "metrics.json", "publish the model again"
+            )
+    quality, against = metrics["quality"], metrics.get("against")
+    keys = [key for key in COLUMNS if quality.get(key) is not None]
+    values = dict(
+        metrics=metrics,
+        quality=quality,
+        against=against,
+        reference=_reference(against),
+        columns=[(key, COLUMNS[key]) for key in keys],
+        conditions=[(_condition(k), v) for k, v in quality["by_snr"].items()]
+        + [("**mean**", quality)],
+        losses=[(_condition(k), v) for k, v in (against or {}).get("by_snr", {}).items()],
+        bytes=manifest["bytes"] | metrics.get("bytes", {}),
+        accounts=ACCOUNTS,
+        memory=metrics.get("memory", {}),
+        sparsity=metrics.get("sparsity", {}),
+        macs=metrics.get("macs", {}),
+        training=_training(metrics.get("training", {})),
+        description=_description(recipe),
+        folder=folder.resolve().name,
+        sha256=manifest["files"]["model.tflite"]["sha256"],
+        limits=metrics.get("limits", []),
+        licence=metrics.get("licence", LICENCE),
+    )
+    return _rendered(values, folder / "metrics.json").rstrip() + "\n"
+
+
+def _rendered(values: dict[str, Any], source: Path) -> str:
+    jinja = environment()
+    from jinja2 import UndefinedError
+
+    jinja.filters |= {
+        "signed": lambda value: signed(value, 2),
+        "number": number,
+        "whole": lambda value: f"{value:,}",
+        "plain": lambda value: f"{value:g}".replace("-", MINUS),
+        "cell": _cell,
+    }
+
+    def interval(key: str, places: int) -> str:
+        if key not in values["quality"].get("ci95", {}):
+            return ""
+        low, high = values["quality"]["ci95"][key]
+        return f" (95 % interval {number(low, places)} to {number(high, places)})"
+
+    jinja.globals["interval"] = interval
+    try:
+        return jinja.get_template("card.md.j2").render(values)
+    except UndefinedError as error:
+        raise InputError(f"lacks a figure ({error})", source, "publish the model again") from error
+
+
+def _cell(values: dict[str, Any], key: str) -> str:
+    value = values.get(key)
+    if value is None:
+        return ""
+    if key.endswith("_gain"):
+        return signed(value, 2)
+    return number(value, 3 if key.startswith("estoi") else 2)
+
+
+def _condition(name: str) -> str:
+    return name if name == "clean" else f"{name.replace('-', MINUS)} dB"
+
+
+def _reference(against: dict[str, Any] | None) -> str:
+    if not against or against.get("model", "same") == "same":
+        runtime = (against or {}).get("runtime", "keras_model")
+        return "the float network" if runtime == "keras_model" else runtime
+    return str(against["model"])
+
+
+def _description(recipe: Recipe) -> str:
+    network = recipe.network
+    layers = [f"LSTM {units}" for units in network.lstm]
+    layers += [f"Dense {units} (ReLU)" for units in network.dense] + ["a mask of 128 bands"]
+    return (
+        "A speech-enhancement network as one int8 `.tflite` for TensorFlow Lite Micro: 128 log band"
+        f" levels of a frame of 16 ms in, {', '.join(layers[:-1])}, {layers[-1]} out. The state"
+        " lives in the file's LSTM operators: one frame per invoke."
+    )
+
+
+def _training(record: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (name, f"{record[key]:,}" if isinstance(record[key], int) else _shown(record[key]))
+        for key, name in TRAINING.items()
+        if record.get(key) is not None
+    ]
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else f"`{value}`"
