@@ -1,6 +1,6 @@
 # tinyse.  Every target makes its own set-up; the second call does no set-up work.
 
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -34,8 +34,8 @@ clean: ## remove what the targets made
 
 # A Debian python3 comes without venv; as root the package is installed, else its name is said.
 $(BIN)/python:
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || apt-get install -y $(PYTHON)-venv \
-	  || { echo 'install the Debian package $(PYTHON)-venv first' >&2; exit 3; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || apt-get install -y $(notdir $(PYTHON))-venv \
+	  || { echo 'install the Debian package $(notdir $(PYTHON))-venv first' >&2; exit 3; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner
-from tests.network_maker import float_weights
 
+from tests.network_maker import float_weights
 from tinyse.cli import main
 from tinyse.enhance import Enhancer, StreamEnhancer, enhancer, find_model, open_enhancer
 from tinyse.enhance.files import enhance_files, plan

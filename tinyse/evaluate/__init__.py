@@ -28,6 +28,7 @@ from tinyse.tasks import map_tasks
 
 SCHEMA = 1
 DEFAULT_METRICS = ("sdr", "si_sdr", "snr")
+ROW_DIGITS = 6  # below, the number of BLAS threads shows
 FLOAT = "float"  # --against float: the same model's float network
 
 __all__ = ["DEFAULT_METRICS", "FLOAT", "METRICS", "evaluate"]
@@ -91,7 +92,7 @@ def evaluate(
     if len(rows) < len(mixtures.rows):
         result["list"]["of_rows"] = len(mixtures.rows)
     if other is not None:
-        result["against"] = _named(against, other) | against_of(rows, headline)
+        result["against"] = _named(files, against, other) | against_of(rows, headline)
     result["faults"] = [fault for row in rows for fault in row.faults]
     if with_rows:
         result["rows"] = [_flat(row) for row in rows]
@@ -116,9 +117,10 @@ def _other(files: ModelFiles, runtime: str, against: str | Path | None) -> Sourc
     return Source.of(find_model(against), runtime)
 
 
-def _named(against: str | Path | None, other: Source) -> dict[str, Any]:
-    name = None if str(against) in (FLOAT, *RUNTIMES) else find_model(str(against)).name
-    return {"model": name or "same", "runtime": other.runtime, "sha256": other.digest}
+def _named(files: ModelFiles, against: str | Path | None, other: Source) -> dict[str, Any]:
+    same = str(against) in (FLOAT, *RUNTIMES)
+    name = files.name if same else find_model(str(against)).name
+    return {"model": name, "runtime": other.runtime, "sha256": other.digest}
 
 
 def _chosen(
@@ -153,7 +155,7 @@ def _flat(row: Row) -> dict[str, Any]:
     scores = facts.pop("scores")
     del facts["faults"]
     return facts | {
-        f"{metric}_{signal}": value
+        f"{metric}_{signal}": value if value is None else round(value, ROW_DIGITS)
         for signal, values in scores.items()
         for metric, value in values.items()
     }

@@ -26,7 +26,7 @@ def as_text(result: dict[str, Any]) -> str:
         *_remarks(quality),
     ]
     if "against" in result:
-        lines += _against(result["against"])
+        lines += _against(result["against"], result["model"])
     return "\n".join(lines)
 
 
@@ -70,9 +70,9 @@ def _remarks(quality: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _against(against: dict[str, Any]) -> list[str]:
+def _against(against: dict[str, Any], model: str) -> list[str]:
     low, high = against["sdr_loss_ci95"]
-    name = "" if against["model"] == "same" else f"{against['model']} on "
+    name = "" if against["model"] == model else f"{against['model']} on "
     return [
         f"loss against {name}{against['runtime']}: SDR {against['sdr_loss']:.3f} dB,"
         f" 95 % interval {low:.3f} to {high:.3f}, paired over {against['rows']} rows"

@@ -14,19 +14,10 @@ carry.
 
 from __future__ import annotations
 
-import os
+from tinyse.errors import InputError
+from tinyse.network.keras_import import import_keras
 
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-from tinyse.errors import InputError, MissingExtra  # noqa: E402
-
-try:
-    import keras
-except ModuleNotFoundError as error:
-    raise MissingExtra("keras", "train") from error
-
-NAME = keras.backend.backend()
+NAME = import_keras().backend.backend()
 
 if NAME == "tensorflow":
     from tinyse.network.on_tensorflow import compiled, threads, time_loop, value_and_gradient

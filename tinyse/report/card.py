@@ -16,7 +16,7 @@ from typing import Any
 from tinyse.errors import CheckFailed, InputError
 from tinyse.files import packaged, read_json, write_text
 from tinyse.recipe import Recipe, read_recipe
-from tinyse.report.content import COLUMNS, MINUS, number, signed
+from tinyse.report.content import COLUMNS, MINUS, RUNTIMES, number, reference_name, signed
 from tinyse.report.page import environment
 
 CARD = "README.md"
@@ -79,39 +79,42 @@ def check_card(folder: Path) -> None:
 
 
 def card_text(folder: Path) -> str:
-    """The card's text, Markdown."""
-    metrics = read_json(folder / "metrics.json")
-    manifest = read_json(folder / "manifest.json")
+    """The card's text, Markdown; InputError where a file lacks a figure."""
+    metrics, manifest = (read_json(folder / name) for name in ("metrics.json", "manifest.json"))
     recipe = read_recipe(folder / "recipe.toml")
-    for key in ("model", "runtime", "list", "quality"):
-        if key not in metrics:
-            raise InputError(
-                f"{key} is missing", folder / "metrics.json", "publish the model again"
-            )
-    quality, against = metrics["quality"], metrics.get("against")
-    keys = [key for key in COLUMNS if quality.get(key) is not None]
-    values = dict(
-        metrics=metrics,
-        quality=quality,
-        against=against,
-        reference=_reference(against),
-        columns=[(key, COLUMNS[key]) for key in keys],
-        conditions=[(_condition(k), v) for k, v in quality["by_snr"].items()]
-        + [("**mean**", quality)],
-        losses=[(_condition(k), v) for k, v in (against or {}).get("by_snr", {}).items()],
-        bytes=manifest["bytes"] | metrics.get("bytes", {}),
-        accounts=ACCOUNTS,
-        memory=metrics.get("memory", {}),
-        sparsity=metrics.get("sparsity", {}),
-        macs=metrics.get("macs", {}),
-        training=_training(metrics.get("training", {})),
-        description=_description(recipe),
-        folder=folder.resolve().name,
-        sha256=manifest["files"]["model.tflite"]["sha256"],
-        limits=metrics.get("limits", []),
-        licence=metrics.get("licence", LICENCE),
-    )
+    try:
+        values = _values(metrics, manifest, recipe) | {"folder": folder.resolve().name}
+    except (KeyError, TypeError, AttributeError) as error:
+        where = folder / "metrics.json, manifest.json"
+        raise InputError(f"lacks a figure ({error})", where, "publish the model again") from error
     return _rendered(values, folder / "metrics.json").rstrip() + "\n"
+
+
+def _values(metrics: dict[str, Any], manifest: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
+    """What the template reads."""
+    quality, against = metrics["quality"], metrics.get("against") or {}
+    by_snr = [(_condition(name), scores) for name, scores in quality["by_snr"].items()]
+    lost = against.get("by_snr", {})
+    return {
+        "metrics": metrics,
+        "quality": quality,
+        "against": against,
+        "reference": reference_name(metrics) if against else "",
+        "columns": [(k, name) for k, name in COLUMNS.items() if quality.get(k) is not None],
+        "conditions": [*by_snr, ("**mean**", quality)],
+        "losses": [(_condition(name), scores) for name, scores in lost.items()],
+        "bytes": manifest["bytes"] | metrics.get("bytes", {}),
+        "runtime": RUNTIMES.get(metrics["runtime"], metrics["runtime"]),
+        "accounts": ACCOUNTS,
+        "memory": metrics.get("memory", {}),
+        "sparsity": metrics.get("sparsity", {}),
+        "macs": metrics.get("macs", {}),
+        "training": _training(metrics.get("training", {})),
+        "description": _description(recipe),
+        "sha256": manifest["files"]["model.tflite"]["sha256"],
+        "limits": metrics.get("limits", []),
+        "licence": metrics.get("licence", LICENCE),
+    }
 
 
 def _rendered(values: dict[str, Any], source: Path) -> str:
@@ -150,13 +153,6 @@ def _cell(values: dict[str, Any], key: str) -> str:
 
 def _condition(name: str) -> str:
     return name if name == "clean" else f"{name.replace('-', MINUS)} dB"
-
-
-def _reference(against: dict[str, Any] | None) -> str:
-    if not against or against.get("model", "same") == "same":
-        runtime = (against or {}).get("runtime", "keras_model")
-        return "the float network" if runtime == "keras_model" else runtime
-    return str(against["model"])
 
 
 def _description(recipe: Recipe) -> str:

@@ -63,7 +63,7 @@ def _figures(
         found.append(
             Figure(
                 number(against["sdr_loss"], 3), "dB",
-                f"SDR lost against {_reference(against)}",
+                f"SDR lost against {reference_name(result)}",
                 f"95 % interval {number(low, 3)} to {number(high, 3)}, paired",
             )
         )  # fmt: skip
@@ -73,14 +73,18 @@ def _figures(
     found.append(Figure(value, unit, "the .tflite file", note))
     if arena_bytes is not None:
         value, unit = _bytes(arena_bytes).split()
-        found.append(Figure(value, unit, "memory at run time", f"arena of {result['runtime']}"))
+        runtime = RUNTIMES.get(result["runtime"], result["runtime"])
+        found.append(Figure(value, unit, "memory at run time", f"arena of {runtime}"))
     return found
 
 
-def _reference(against: dict[str, Any]) -> str:
-    if against["model"] != "same":
+def reference_name(result: dict[str, Any]) -> str:
+    """What `against` compares with, in words."""
+    against = result["against"]
+    if against.get("model", result["model"]) != result["model"]:
         return against["model"]
-    return "the float network" if against["runtime"] == "keras_model" else against["runtime"]
+    runtime = against.get("runtime", "keras_model")
+    return "the float network" if runtime == "keras_model" else runtime
 
 
 def changes_of(quality: dict[str, Any]) -> tuple[Change, ...]:
@@ -110,6 +114,7 @@ def quality_table(result: dict[str, Any]) -> Table:
     )
 
 
+RUNTIMES = {"tflm": "TensorFlow Lite Micro", "litert": "LiteRT"}
 COLUMNS = {
     "sdr_in": "SDR noisy",
     "sdr_out": "SDR enhanced",

@@ -9,14 +9,14 @@ from call to call.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyse.errors import InputError, MissingExtra
+from tinyse.errors import InputError
+from tinyse.network.keras_import import import_keras
 from tinyse.quant import FloatLayer, FloatNetwork, read_weights
 from tinyse.quant.weights import find_weights
 from tinyse.runtimes.interface import RuntimeInfo, checked_frames
@@ -95,12 +95,7 @@ def _keras_lstm(layer: FloatLayer) -> Any:
 
 
 def _keras() -> Any:
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        import keras
-    except ModuleNotFoundError as error:
-        raise MissingExtra("keras", "train") from error
+    keras = import_keras()
     if keras.backend.backend() != "tensorflow":
         raise InputError(f"is {keras.backend.backend()}", "KERAS_BACKEND", "use tensorflow here")
     return keras

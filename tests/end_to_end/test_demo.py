@@ -1,0 +1,57 @@
+"""The demo: no TensorFlow, no Keras, no data set, no network; sound and a page at the end."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import soundfile
+
+from tinyse.files import packaged
+
+pytest.importorskip("tflite_micro")
+pytest.importorskip("espeakng_loader")
+
+# What the demo must not need is made impossible to import, and so is a connection.
+BARRED = """
+import socket, sys
+for name in ("tensorflow", "keras", "jax", "matplotlib", "ai_edge_litert"):
+    sys.modules[name] = None
+def refuse(*_): raise OSError("no network here")
+socket.socket.connect = refuse
+from tinyse.cli import main
+main()
+"""
+
+
+def _demo(out) -> dict:
+    command = [sys.executable, "-c", BARRED, "demo", "--out", str(out), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.skipif(
+    not packaged("models", "lstm_256", "weights.npz").exists(), reason="nothing is published yet"
+)
+def test_the_demo_needs_nothing_but_its_install(tmp_path):
+    first = _demo(tmp_path / "demo")
+    names = {path.name for path in (tmp_path / "demo").iterdir()}
+    assert names >= {"model.tflite", "manifest.json", "demo.json", "report.html"}
+    assert first["recording"]["sdr_out"] > first["recording"]["sdr_in"] + 3
+    lengths = set()
+    for name in ("noisy", "enhanced", "clean"):
+        sound, rate = soundfile.read(tmp_path / "demo" / f"{name}.wav")
+        assert rate == 16_000
+        lengths.add(len(sound))
+    assert len(lengths) == 1
+    page = (tmp_path / "demo" / "report.html").read_text()
+    assert page.count("<audio") == 3 and page.count("data:audio/flac;base64,") == 3
+    assert not re.search(r"(src|href)=[\"']?(https?:)?//", page), "the page fetches something"
+    file = (tmp_path / "demo" / "model.tflite").read_bytes()
+    again = _demo(tmp_path / "demo")
+    assert (tmp_path / "demo" / "model.tflite").read_bytes() == file
+    assert again["recording"] == first["recording"]

@@ -1,0 +1,120 @@
+"""The card says what the JSON files say, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tests.report.test_page import result
+from tinyse.cli import main
+from tinyse.errors import InputError
+from tinyse.report.card import CARD, card_text, check_card, write_card
+
+pytest.importorskip("jinja2")
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    metrics = result()
+    quality = metrics["quality"]
+    quality |= {"sdr_gain_median": 9.3, "sdr_gain_p5": 4.4, "snrs_db": [-5.0]}
+    metrics["against"]["by_snr"] = {"-5": {"sdr_loss": 0.0456}}
+    metrics |= {
+        "memory": {"tflm_arena": 18_404},
+        "training": {"seed": 3, "steps": 18_000, "valid_si_sdr_gain": 8.765},
+        "limits": ["A limit of this model."],
+    }
+    manifest = {
+        "files": {"model.tflite": {"sha256": "ef" * 32}},
+        "bytes": {"fp32": 3_875_840, "tflite": 988_872},
+    }
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "recipe.toml").write_text('schema = 1\nname = "small"\n[network]\nlstm = [64]\n')
+    return folder
+
+
+def test_every_figure_stands_in_the_card(folder) -> None:
+    text = card_text(folder)
+    for said in ("+9.10 dB", "0.012 dB", "988,872", "18,404", "LSTM 64", "18,000", "8.77",
+                 "ef" * 32, "cd" * 32, "−5 dB", "0.046", "9 speakers",
+                 "A limit of this model."):  # fmt: skip
+        assert said in text, said
+    assert "\n\n\n" not in text and text.endswith("-->\n")
+    assert "&" not in text.replace("&nbsp;", "")
+
+
+def test_tables_are_whole(folder) -> None:
+    for block in re.findall(r"(?:^\|.*\n)+", card_text(folder), re.M):
+        assert len({line.count("|") for line in block.splitlines()}) == 1, block
+        assert re.fullmatch(r"\|(:?-+:?\|)+", block.splitlines()[1]), block
+
+
+def test_a_change_of_a_figure_changes_the_card(folder) -> None:
+    before = card_text(folder)
+    text = (folder / "metrics.json").read_text()
+    (folder / "metrics.json").write_text(text.replace("9.1", "9.4"))
+    assert card_text(folder) != before and "+9.40 dB" in card_text(folder)
+
+
+def test_a_model_without_extras_has_a_card(folder) -> None:
+    metrics = json.loads((folder / "metrics.json").read_text())
+    for key in ("against", "memory", "training", "limits"):
+        del metrics[key]
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    text = card_text(folder)
+    assert "## Training" not in text and "lost against" not in text
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_the_command_writes_checks_and_overwrites_only_by_force(folder) -> None:
+    assert run("card", folder).exit_code == 0
+    assert (folder / CARD).read_text("utf-8") == card_text(folder)
+    assert run("card", folder, "--check").exit_code == 0
+    assert run("card", folder).exit_code == 0  # the same text is no change
+    (folder / CARD).write_text("mine")
+    checked = run("card", folder, "--check")
+    assert checked.exit_code == 1 and len(checked.stderr.splitlines()) == 1
+    refused = run("card", folder)
+    assert refused.exit_code == 2 and (folder / CARD).read_text() == "mine"
+    assert run("card", folder, "--force").exit_code == 0
+    check_card(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        ("metrics.json", "{", "is not JSON"),
+        ("metrics.json", "[]", "lacks"),
+        ("metrics.json", '{"model": "x", "runtime": "r", "list": {}}', "lacks a figure .'quality'"),
+        ("metrics.json", '{"model": "x", "runtime": "r", "list": {}, "quality": {}}', "lacks"),
+        ("manifest.json", "{}", "lacks"),
+        ("recipe.toml", "=", "is not TOML"),
+    ],
+)
+def test_files_that_cannot_make_a_card_are_named(folder, file, text, says) -> None:
+    (folder / file).write_text(text)
+    with pytest.raises(InputError, match=says) as caught:
+        write_card(folder)
+    assert file in str(caught.value)
+    assert not (folder / CARD).exists()
+
+
+def test_a_folder_without_metrics_is_no_published_model(tmp_path) -> None:
+    done = run("card", tmp_path)
+    assert done.exit_code == 2 and "holds no metrics.json" in done.stderr
+
+
+def test_published_cards_are_up_to_date() -> None:
+    models = Path(__file__).resolve().parents[2] / "models"
+    for metrics in sorted(models.glob("*/metrics.json")):
+        check_card(metrics.parent)

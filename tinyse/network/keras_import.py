@@ -1,0 +1,52 @@
+"""The one place that imports Keras: its backend chosen, its start-up chatter held back.
+
+TensorFlow prints half a dozen lines to file descriptor 2 while it starts, whatever its log level;
+they would stand between a user and the one line that matters.  If the import fails, they are said.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from types import ModuleType
+
+from tinyse.errors import MissingExtra
+
+
+def import_keras() -> ModuleType:
+    """Keras on the backend of KERAS_BACKEND, TensorFlow unless set; MissingExtra without it."""
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        with _held_back():
+            import keras
+
+            if keras.backend.backend() == "tensorflow":
+                import tensorflow
+
+                # Looking for devices is the last thing that chatters.
+                tensorflow.config.list_physical_devices()
+    except ModuleNotFoundError as error:
+        raise MissingExtra(error.name or "keras", "train") from error
+    return keras
+
+
+@contextlib.contextmanager
+def _held_back() -> Iterator[None]:
+    """Keep what is written to file descriptor 2; write it after all if the body raises."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            kept.seek(0)
+            os.write(saved, kept.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
