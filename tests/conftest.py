@@ -34,7 +34,9 @@ def tiny_corpus(tmp_path_factory) -> Path:
             for name in names:
                 rows.append(_recording(folder, split, kind, f"{split}-{name}", random))
         if split != "train":
-            lists[split] = [_list_row(split, n, snr) for n, snr in enumerate((-5, 0, 5, 10, "clean"))]
+            lists[split] = [
+                _list_row(split, n, snr) for n, snr in enumerate((-5, 0, 5, 10, "clean"))
+            ]
     _write(folder / "manifest.csv", rows)
     for split, listed in lists.items():
         _write(folder / f"mixtures_{split}.csv", listed)
@@ -47,7 +49,9 @@ def _recording(folder, split, kind, group, random) -> dict:
     if kind == "speech":
         pitch = random.uniform(90, 220)
         buzz = sum(np.sin(2 * np.pi * pitch * k * seconds) / k for k in range(1, 12))
-        sound = buzz * (0.55 + 0.45 * np.sin(2 * np.pi * random.uniform(2, 4) * seconds)) + 0.02 * hiss
+        sound = (
+            buzz * (0.55 + 0.45 * np.sin(2 * np.pi * random.uniform(2, 4) * seconds)) + 0.02 * hiss
+        )
     else:
         sound = hiss * (1 + 0.5 * np.sin(2 * np.pi * random.uniform(0.3, 1) * seconds))
     path = f"{split}/{kind}/{group}.flac"

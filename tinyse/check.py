@@ -108,4 +108,3 @@ def _lists(
             continue
         found.append(mixtures)
     return found
-

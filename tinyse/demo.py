@@ -62,6 +62,7 @@ def demo(out: Path, model: str = "lstm_256", seed: int = 1) -> dict[str, Any]:
         write_audio(out / f"{name}.wav", sound)
     corpus = make_corpus(out / "corpus", _MINUTES, seed, workers=2, force=True)
     quality = evaluate(file, read_list(corpus.root / "mixtures_test.csv"), "tflm")
+    quality["model"] = model  # evaluate knows the file alone
     frame_ms = float(np.median(streamed.frame_ms))
     result = {
         "schema": SCHEMA,

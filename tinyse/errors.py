@@ -6,8 +6,6 @@ Every message is one line that says *where* (file, key or argument), *what* is w
 
 from __future__ import annotations
 
-import os
-
 
 class TinySEError(Exception):
     """Base of all errors that are not bugs; ends a command with `exit_code`.
@@ -23,11 +21,11 @@ class TinySEError(Exception):
 
     def __init__(self, what: str, where: object = None, remedy: str | None = None) -> None:
         self.what, self.where, self.remedy = what, where, remedy
-        message = what if where is None else f"{os.fspath(where) if isinstance(where, os.PathLike) else where}: {what}"
+        message = what if where is None else f"{where}: {what}"
         super().__init__(message if remedy is None else f"{message}; {remedy}")
 
     def __reduce__(self):
-        # The default would call the class with the joined message only; worker processes send these home.
+        # The default calls the class with the joined message alone; workers send errors home.
         return type(self), (self.what, self.where, self.remedy)
 
 

@@ -36,7 +36,9 @@ def atomic_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
         temporary = None
     except OSError as error:
         raise InputError(
-            f"cannot be written ({error.strerror or error})", path, "check the folder and the free space"
+            f"cannot be written ({error.strerror or error})",
+            path,
+            "check the folder and the free space",
         ) from error
     finally:
         if temporary is not None:
@@ -61,7 +63,7 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
-    """Write `value` as indented JSON (keys in their order, a final newline), whole or not at all."""
+    """Write `value` as indented JSON, keys in their order, whole or not at all."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -70,7 +72,9 @@ def read_bytes(path: str | os.PathLike) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror or error})", path, "check the path") from error
+        raise InputError(
+            f"cannot be read ({error.strerror or error})", path, "check the path"
+        ) from error
 
 
 def read_json(path: str | os.PathLike) -> Any:
@@ -78,7 +82,9 @@ def read_json(path: str | os.PathLike) -> Any:
     try:
         return json.loads(read_bytes(path))
     except ValueError as error:
-        raise InputError(f"is not JSON ({error})", path, "write it again with the command that made it") from error
+        raise InputError(
+            f"is not JSON ({error})", path, "write it again with the command that made it"
+        ) from error
 
 
 def sha256(path: str | os.PathLike) -> str:
@@ -89,12 +95,14 @@ def sha256(path: str | os.PathLike) -> str:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
     except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror or error})", path, "check the path") from error
+        raise InputError(
+            f"cannot be read ({error.strerror or error})", path, "check the path"
+        ) from error
     return digest.hexdigest()
 
 
 def packaged(*parts: str) -> Path:
-    """Where packaged data (`models`, `export`) lies: inside an installed wheel, else in the checkout."""
+    """Where packaged data (`models`) lies: in an installed wheel, else in the checkout."""
     here = Path(__file__).resolve().parent
     inside = here / "data" / Path(*parts)
     return inside if inside.exists() else here.parent / Path(*parts)

@@ -1,10 +1,10 @@
 """A run becomes a published model: every file of `models/NAME`, every figure measured anew.
 
-    recipe.toml log.jsonl run.json weights.npz     copied from the run
-    model.tflite manifest.json                     exported
-    golden.npz                                     50 frames of speech through the file
-    metrics.json                                   measured on the file, read once from the test list
-    README.md                                      the card, made from the JSON files
+recipe.toml log.jsonl run.json weights.npz     copied from the run
+model.tflite manifest.json                     exported
+golden.npz                                     50 frames of speech through the file
+metrics.json                                   measured on the file, read once from the test list
+README.md                                      the card, made from the JSON files
 """
 
 from __future__ import annotations

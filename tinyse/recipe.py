@@ -151,7 +151,9 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 def _apply(values: dict[str, Any], override: str) -> None:
     key, sign, text = override.partition("=")
     if not sign or not key:
-        raise InputError(f"expected KEY=VALUE, got {override!r}", "--set", "for example train.seed=2")
+        raise InputError(
+            f"expected KEY=VALUE, got {override!r}", "--set", "for example train.seed=2"
+        )
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -191,4 +193,8 @@ def _explain(message: str) -> str:
     key = unknown[1]
     table = getattr(Recipe(name=""), where) if where else Recipe(name="")
     near = difflib.get_close_matches(key, table.__struct_fields__, 1)
-    return f"{where}.{key}".lstrip(".") + ": unknown key" + (f", did you mean {near[0]}?" if near else "")
+    return (
+        f"{where}.{key}".lstrip(".")
+        + ": unknown key"
+        + (f", did you mean {near[0]}?" if near else "")
+    )

@@ -83,14 +83,18 @@ def test_the_file_deviates_from_float_by_a_bounded_mask(folder, tmp_path, speech
     mask = exact.info.output.dequantise(exact.run(exact.info.input.quantise(frames)))
     apart = mask - reference.run(frames)
     rms = float(np.sqrt(np.mean(apart**2)))
-    print(f"{folder.name}: int8 against float mask: RMS {rms:.4f}, at most {np.abs(apart).max():.3f}")
+    print(
+        f"{folder.name}: int8 against float mask: RMS {rms:.4f}, at most {np.abs(apart).max():.3f}"
+    )
     assert rms <= FLOAT_RMS and np.abs(apart).max() <= FLOAT_MOST
 
 
 def test_golden_vectors_are_what_tflm_computes(folder):
     golden = np.load(folder / "golden.npz")
     runtime = open_runtime("tflm", folder / "model.tflite")
-    np.testing.assert_array_equal(runtime.info.input.quantise(golden["features"]), golden["features_q"])
+    np.testing.assert_array_equal(
+        runtime.info.input.quantise(golden["features"]), golden["features_q"]
+    )
     np.testing.assert_array_equal(runtime.run(golden["features_q"]), golden["mask_q"])
 
 

@@ -5,8 +5,8 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from tinyse import features  # noqa: E402
-from tinyse.network import features_in_graph as graph  # noqa: E402
+from tinyse import features
+from tinyse.network import features_in_graph as graph
 
 SOUND = 0.1 * np.random.default_rng(2).standard_normal((2, 256 * 21)).astype(np.float32)
 

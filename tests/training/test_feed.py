@@ -5,11 +5,11 @@ import pytest
 
 pytest.importorskip("soxr")
 
-from tinyse.audio import pools  # noqa: E402
-from tinyse.audio.corpora import read_manifest  # noqa: E402
-from tinyse.audio.mixing import Mixer  # noqa: E402
-from tinyse.recipe import Mixing  # noqa: E402
-from tinyse.training.feed import Feed  # noqa: E402
+from tinyse.audio import pools
+from tinyse.audio.corpora import read_manifest
+from tinyse.audio.mixing import Mixer
+from tinyse.recipe import Mixing
+from tinyse.training.feed import Batches, Feed
 
 
 @pytest.fixture
@@ -20,9 +20,9 @@ def decoded(tiny_corpus, tmp_path, monkeypatch):
 
 def test_a_feed_that_starts_later_goes_on_where_the_other_was(decoded):
     mixer = Mixer(*decoded.load(), Mixing(), 3, 20)
-    with Feed(decoded, Mixing(), 3, 2, 20, 0, 11) as feed:
+    with Feed(Batches(decoded, Mixing(), 3, 2, 20, 0, 11)) as feed:
         whole = list(feed)
-    with Feed(decoded, Mixing(), 3, 2, 20, 9, 11) as feed:
+    with Feed(Batches(decoded, Mixing(), 3, 2, 20, 9, 11)) as feed:
         rest = list(feed)
     assert len(whole) == 11 and len(rest) == 2
     for step, batch in [*enumerate(whole), *zip((9, 10), rest, strict=True)]:

@@ -5,9 +5,9 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from tests.network.gradients import batch  # noqa: E402
-from tinyse.network import features_in_graph as graph  # noqa: E402
-from tinyse.training.losses import mixed, negative_si_sdr, negative_snr  # noqa: E402
+from tests.network.gradients import batch
+from tinyse.network import features_in_graph as graph
+from tinyse.training.losses import mixed, negative_si_sdr, negative_snr
 
 RANDOM = np.random.default_rng(4)
 REFERENCE = RANDOM.standard_normal((3, 4000)).astype(np.float32)

@@ -1,14 +1,16 @@
 """The learning rate's path, and that steps make the loss smaller."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 pytest.importorskip("tensorflow")
 
-from tests.network.gradients import batch  # noqa: E402
-from tinyse.network.build import initial_parameters  # noqa: E402
-from tinyse.recipe import Network, Recipe, Train  # noqa: E402
-from tinyse.training.step import State, learning_rate, make_step  # noqa: E402
+from tests.network.gradients import batch
+from tinyse.network.build import initial_parameters
+from tinyse.recipe import Network, Recipe, Train
+from tinyse.training.step import State, learning_rate, make_step
 
 
 def test_the_rate_warms_up_stays_and_falls_to_its_final_share():
@@ -16,7 +18,7 @@ def test_the_rate_warms_up_stays_and_falls_to_its_final_share():
     rates = [learning_rate(train, step) for step in range(1000)]
     assert rates[0] == pytest.approx(0.1) and rates[9] == rates[400] == 1.0
     assert rates[999] == pytest.approx(0.02, abs=1e-4)
-    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(rates[10:]))
 
 
 def test_a_few_steps_on_one_batch_lower_its_loss():

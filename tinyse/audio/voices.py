@@ -150,4 +150,4 @@ class Voice:
 
 def _whole(entry: str) -> str:
     """A folder of the module search path that means the same in another working folder."""
-    return os.path.abspath(entry)  # noqa: PTH100 - zip files and folders that are not there, too
+    return os.path.abspath(entry)

@@ -53,7 +53,10 @@ class _LazyGroup(click.Group):
             context.exit(error.exit_code)
 
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "TINYSE"})
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "TINYSE"},
+)
 @click.version_option(__version__, prog_name="tinyse")
 def main() -> None:
     """Make a speech-enhancement network small and fast, and prove it is the same network."""

@@ -43,7 +43,15 @@ def _print(result: dict) -> None:
 
     machine = result["machine"]
     table = Table(title=f"{machine['processor']}, {machine['cores']} cores")
-    for heading in ("model", "runtime", "ms/frame", "min..max", "real time", "ratio", "arena bytes"):
+    for heading in (
+        "model",
+        "runtime",
+        "ms/frame",
+        "min..max",
+        "real time",
+        "ratio",
+        "arena bytes",
+    ):
         table.add_column(heading, justify="left" if heading in ("model", "runtime") else "right")
     for model in result["models"]:
         for row in model["runtimes"]:

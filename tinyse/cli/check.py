@@ -19,7 +19,7 @@ import click
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 def command(names, data, as_json) -> None:
-    """Export the published models NAMES anew and compare size, arena and SDR; exit 1 if one differs."""
+    """Export the published models NAMES anew; exit 1 where size, arena or SDR differs."""
     from tinyse.check import check
     from tinyse.errors import CheckFailed
 

@@ -23,7 +23,9 @@ import click
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key.")
 @click.option("--seed", type=int, help="Short for --set train.seed=SEED.")
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
-@click.option("--force", is_flag=True, help="Overwrite a run, or resume one that was made otherwise.")
+@click.option(
+    "--force", is_flag=True, help="Overwrite a run, or resume one that was made otherwise."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print run.json on stdout.")
 def command(recipe, data, run, overrides, seed, resume, force, as_json) -> None:
     """Train RECIPE (a TOML file) into a run folder, resumable at any moment."""
@@ -55,7 +57,13 @@ class _Bar:
 
     def __enter__(self) -> _Bar:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
 
         self._progress = Progress(
             BarColumn(),

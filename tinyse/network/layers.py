@@ -96,9 +96,7 @@ def _lstm_gradient(upstream, recurrent, hidden, cell, gates, cell_clip):
         above, by_cell, free, by_i, by_f, by_g, by_o, forget = inputs
         d_hidden = d_hidden + above
         d_cell = (d_cell + d_hidden * by_cell) * free
-        dz = ops.concatenate(
-            [d_cell * by_i, d_cell * by_f, d_cell * by_g, d_hidden * by_o], axis=1
-        )
+        dz = ops.concatenate([d_cell * by_i, d_cell * by_f, d_cell * by_g, d_hidden * by_o], axis=1)
         return (ops.matmul(dz, transposed), d_cell * forget), (dz,)
 
     _, (d_projected,) = time_loop(step, (zeros, zeros), (upstream, *factors), reverse=True)

@@ -21,7 +21,11 @@ def time_loop(body, carry, inputs, reverse=False):
     def step(t, carry, written):
         position = order(t)
         carry, outputs = body(carry, tuple(r.read(position) for r in read))
-        return t + 1, carry, tuple(w.write(position, o) for w, o in zip(written, outputs))
+        return (
+            t + 1,
+            carry,
+            tuple(w.write(position, o) for w, o in zip(written, outputs, strict=True)),
+        )
 
     _, carry, written = tf.while_loop(
         lambda t, *_: t < steps,

@@ -29,7 +29,7 @@ def demo_content(
     """
     quality, listed = result["quality"], result["list"]
     summary = (
-        f"Trained, quantised to 8 bit, exported and measured on this machine: {result['model']},"
+        f"Quantised to 8 bit, exported and measured on this machine: {result['model']},"
         f" {_bytes(manifest['bytes']['tflite'])} as a file, one frame of 16 ms at a time, 32 ms of"
         f" latency. Every figure comes from that very file on {result['runtime_version']}."
     )

@@ -3,8 +3,8 @@
     features float32 [T, n], normalised and within +-4  ->  mask float32 [T, m], 0..1
 
 Its layers are Keras' own LSTM cells and `keras.layers.Dense`, so it is an independent witness of
-what was trained; a cell clip, which Keras does not know, is applied to the state a cell returns.  States are inputs and outputs of the model and carried
-from call to call.
+what was trained; a cell clip, which Keras does not know, is applied to the state a cell returns.
+States are inputs and outputs of the model and carried from call to call.
 """
 
 from __future__ import annotations

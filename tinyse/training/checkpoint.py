@@ -35,7 +35,7 @@ class Progress:
 def save(path: Path, state: State, progress: Progress, fixed: dict[str, np.ndarray]) -> None:
     """Write a checkpoint; `fixed` are arrays of the run that no step changes."""
     arrays = {f"fixed/{name}": value for name, value in fixed.items()}
-    for part, values in zip(State._fields, state):
+    for part, values in zip(State._fields, state, strict=True):
         arrays |= {f"{part}/{name}": np.asarray(value) for name, value in values.items()}
     arrays |= {f"progress/{name}": np.asarray(value) for name, value in vars(progress).items()}
     with atomic_file(path) as file:

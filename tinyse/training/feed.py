@@ -7,10 +7,12 @@ on where another stopped.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import queue
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from multiprocessing import shared_memory
 
 import numpy as np
@@ -26,40 +28,52 @@ _DEPTH = 8  # batches ahead; two would do, eight ride out a pause of the other p
 _POLL_S = 1.0
 
 
+@dataclass(frozen=True)
+class Batches:
+    """Which batches: `rows` sequences of `frames` frames, steps `first` .. `last` - 1."""
+
+    pools: PoolFiles
+    mixing: Mixing
+    seed: int
+    rows: int
+    frames: int
+    first: int
+    last: int
+
+    def layout(self) -> dict[str, tuple[int, ...]]:
+        """Shape of every array of a batch."""
+        samples = Mixer.samples_of(self.frames)
+        return {
+            "speech": (self.rows, samples),
+            "noise": (self.rows, samples),
+            "equaliser": (self.rows, 2, BINS),
+            "snr_db": (self.rows,),
+            "level_dbfs": (self.rows,),
+        }
+
+    def slot_bytes(self) -> int:
+        """Bytes of one batch, all float32."""
+        return sum(4 * math.prod(shape) for shape in self.layout().values())
+
+
 class Feed:
-    """Iterates over the batches `first` .. `last` - 1; a context manager.
+    """Iterates over batches; a context manager.
 
     Attributes
     ----------
     waited_s : seconds the caller has waited for a batch
     """
 
-    def __init__(
-        self,
-        pools: PoolFiles,
-        mixing: Mixing,
-        seed: int,
-        rows: int,
-        frames: int,
-        first: int,
-        last: int,
-    ) -> None:
+    def __init__(self, batches: Batches) -> None:
         self.waited_s = 0.0
-        self._first, self._last = first, last
-        self._layout = _layout(rows, frames)
-        slot_bytes = sum(4 * int(np.prod(shape)) for shape in self._layout.values())
+        self._batches = batches
         context = multiprocessing.get_context("spawn")
-        self._memory = shared_memory.SharedMemory(create=True, size=slot_bytes * _DEPTH)
+        self._memory = shared_memory.SharedMemory(create=True, size=batches.slot_bytes() * _DEPTH)
         self._free, self._ready = context.Queue(), context.Queue()
         for slot in range(_DEPTH):
             self._free.put(slot)
-        self._process = context.Process(
-            target=_fill,
-            args=(self._memory.name, self._free, self._ready, self._layout, slot_bytes)
-            + (pools, mixing, seed, rows, frames, first, last),
-            daemon=True,
-        )
-        self._slot_bytes = slot_bytes
+        arguments = self._memory.name, self._free, self._ready, batches
+        self._process = context.Process(target=_fill, args=arguments, daemon=True)
 
     def __enter__(self) -> Feed:
         self._process.start()
@@ -72,10 +86,10 @@ class Feed:
         self._memory.unlink()
 
     def __iter__(self) -> Iterator[dict[str, NDArray[np.float32]]]:
-        for _ in range(self._first, self._last):
+        for _ in range(self._batches.first, self._batches.last):
             slot = self._next_slot()
-            views = _views(self._memory, slot, self._slot_bytes, self._layout)
             # A copy, since the backend may still read the arrays when the slot is filled again.
+            views = _views(self._memory, slot, self._batches)
             yield {name: view.copy() for name, view in views.items()}
             self._free.put(slot)
 
@@ -87,39 +101,28 @@ class Feed:
             except queue.Empty:
                 if self._process.is_alive():
                     continue
-                raise TinySEError("the mixing process died", "feed", "see the lines above") from None
+                raise TinySEError(
+                    "the mixing process died", "feed", "see the lines above"
+                ) from None
             self.waited_s += time.perf_counter() - begin
             return slot
 
 
-def _layout(rows: int, frames: int) -> dict[str, tuple[int, ...]]:
-    samples = Mixer.samples_of(frames)
-    return {
-        "speech": (rows, samples),
-        "noise": (rows, samples),
-        "equaliser": (rows, 2, BINS),
-        "snr_db": (rows,),
-        "level_dbfs": (rows,),
-    }
-
-
-def _views(memory, slot: int, slot_bytes: int, layout) -> dict[str, NDArray[np.float32]]:
-    found, offset = {}, slot * slot_bytes
-    for name, shape in layout.items():
+def _views(memory, slot: int, batches: Batches) -> dict[str, NDArray[np.float32]]:
+    found, offset = {}, slot * batches.slot_bytes()
+    for name, shape in batches.layout().items():
         found[name] = np.ndarray(shape, np.float32, memory.buf, offset)
         offset += found[name].nbytes
     return found
 
 
-def _fill(
-    memory_name, free, ready, layout, slot_bytes, pools, mixing, seed, rows, frames, first, last
-) -> None:
+def _fill(memory_name: str, free, ready, batches: Batches) -> None:
     """The process: draw a batch into each slot that comes free, until the parent is gone."""
     memory = shared_memory.SharedMemory(memory_name)
-    mixer = Mixer(*pools.load(), mixing, seed, frames)
+    mixer = Mixer(*batches.pools.load(), batches.mixing, batches.seed, batches.frames)
     parent = multiprocessing.parent_process()
-    for step in range(first, last):
-        batch = mixer.batch(step, rows)
+    for step in range(batches.first, batches.last):
+        batch = mixer.batch(step, batches.rows)
         while True:
             try:
                 slot = free.get(timeout=_POLL_S)
@@ -127,7 +130,7 @@ def _fill(
             except queue.Empty:
                 if not parent.is_alive():
                     return
-        for name, view in _views(memory, slot, slot_bytes, layout).items():
+        for name, view in _views(memory, slot, batches).items():
             view[...] = batch[name]
         ready.put(slot)
     # The queue's thread must have sent the last slot before the process ends.

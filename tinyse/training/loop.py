@@ -6,16 +6,13 @@ A run folder holds `recipe.toml` (resolved), `run.json`, `log.jsonl`, `events/` 
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from tinyse.audio import pools
@@ -24,12 +21,11 @@ from tinyse.audio.lists import MixtureList, read_list
 from tinyse.errors import InputError, TinySEError
 from tinyse.features import Normalisation
 from tinyse.files import atomic_file, write_json, write_text
-from tinyse.network import backend
 from tinyse.network.build import initial_parameters
 from tinyse.recipe import Recipe, to_toml
 from tinyse.training import calibrate, checkpoint
 from tinyse.training.checkpoint import Progress
-from tinyse.training.feed import Feed
+from tinyse.training.feed import Batches, Feed
 from tinyse.training.provenance import provenance, same_run
 from tinyse.training.step import State, learning_rate, make_step
 from tinyse.training.validation import Validation
@@ -106,9 +102,9 @@ class _Session:
         return self._train.steps_per_epoch * self._train.epochs
 
     def _feed(self, first: int, last: int) -> Feed:
-        train = self._train
-        mixing = self._recipe.mixing
-        return Feed(self._pools, mixing, train.seed, train.batch, train.frames, first, last)
+        train, mixing = self._train, self._recipe.mixing
+        batches = Batches(self._pools, mixing, train.seed, train.batch, train.frames, first, last)
+        return Feed(batches)
 
     def _calibration_batches(self):
         with self._feed(_CALIBRATION_STEP, _CALIBRATION_STEP + _CALIBRATION_BATCHES) as feed:

@@ -84,8 +84,8 @@ def compressed_spectral(estimate, target, power: float = 0.3):
     # The small offset keeps the gradient of x^0.15 finite at empty bins.
     raised = [(graph.power(s) + 1e-6) ** (power / 2) for s in (estimate, target)]
     magnitude = ops.mean((raised[0] - raised[1]) ** 2)
-    shrink = [r / ops.sqrt(graph.power(s) + 1e-6) for r, s in zip(raised, (estimate, target))]
-    parts = [
-        (estimate[i] * shrink[0] - target[i] * shrink[1]) ** 2 for i in range(2)
+    shrink = [
+        r / ops.sqrt(graph.power(s) + 1e-6) for r, s in zip(raised, (estimate, target), strict=True)
     ]
+    parts = [(estimate[i] * shrink[0] - target[i] * shrink[1]) ** 2 for i in range(2)]
     return 0.7 * magnitude + 0.3 * ops.mean(parts[0] + parts[1])

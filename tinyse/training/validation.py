@@ -43,10 +43,10 @@ class Validation:
         for at in range(0, len(self._rows), _ROWS_A_CALL):
             rows = self._rows[at : at + _ROWS_A_CALL]
             padded = np.zeros((_ROWS_A_CALL, self._frames, features.BANDS), np.float32)
-            for slot, row in zip(padded, rows):
+            for slot, row in zip(padded, rows, strict=False):
                 slot[: len(row.features)] = row.features
             masks = np.asarray(self._forward(parameters, padded))
-            gains += [row.gain(mask) for row, mask in zip(rows, masks)]
+            gains += [row.gain(mask) for row, mask in zip(rows, masks, strict=False)]
         return float(np.mean(gains))
 
 
