@@ -11,11 +11,9 @@ from tinyse.training.losses import batch_loss
 
 LOSSES = {
     "snr": Loss(),
-    "si_sdr": Loss(snr=0, si_sdr=1),
-    "spectral": Loss(snr=0, spectral=1),
     "all": Loss(snr=0.5, si_sdr=0.25, spectral=20.0),
 }
-BATCH, FRAMES = 4, 60
+BATCH, FRAMES = 4, 40
 
 
 def batch() -> dict[str, np.ndarray]:
