@@ -60,7 +60,9 @@ def check(
     folder = packaged("models", name)
     if not folder.is_dir():
         known = sorted(path.parent.name for path in packaged("models").glob("*/metrics.json"))
-        raise InputError("there is no such published model", name, f"use {', '.join(known)}")
+        raise InputError(
+            "there is no such published model", name, f"use {', '.join(known) or 'none'}"
+        )
     published = read_json(folder / "metrics.json")
     expected, tolerance = published["check"], published["tolerance"]
     lists = _lists(expected["sdr"], data, notice)

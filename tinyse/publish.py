@@ -9,7 +9,6 @@ README.md                                      the card, made from the JSON file
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from tinyse.enhance import open_enhancer, read_normalisation
 from tinyse.errors import InputError
 from tinyse.evaluate import evaluate
 from tinyse.export import MANIFEST, export_model, golden
-from tinyse.files import read_json, write_json
+from tinyse.files import read_bytes, read_json, write_bytes, write_json
 from tinyse.report.card import write_card
 
 SCHEMA = 1
@@ -48,9 +47,8 @@ def publish(
             raise InputError(f"has no {name}", run, "finish the run first")
     if (folder / "metrics.json").exists() and not force:
         raise InputError("is published already", folder, "give --force to replace it")
-    folder.mkdir(parents=True, exist_ok=True)
     for name in COPIED:
-        shutil.copyfile(run / name, folder / name)
+        write_bytes(folder / name, read_bytes(run / name))
     file = export_model(folder, folder, force=True)
     result = evaluate(
         folder,

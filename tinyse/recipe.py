@@ -12,6 +12,7 @@ Every structure below is one table of the file; a field's comment is its documen
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import tomllib
 from pathlib import Path
@@ -30,6 +31,7 @@ Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Positive = Annotated[float, msgspec.Meta(gt=0.0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
 Range = tuple[float, float]  # low, high
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -61,7 +63,7 @@ class Mixing(Table):
     speed: Range = (0.87, 1.15)
     second_noise_share: Share = 0.35
     babble_share: Share = 0.10
-    babble_voices: tuple[int, int] = (3, 7)
+    babble_voices: tuple[Count, Count] = (3, 7)
 
 
 class Train(Table):
@@ -93,7 +95,7 @@ class Export(Table):
 
 
 class Recipe(Table):
-    name: str
+    name: Name  # of the run's folder and of the model
     schema: Literal[1] = SCHEMA
     network: Network = Network()
     data: Data = Data()
@@ -174,7 +176,7 @@ def _convert(values: dict[str, Any], path: Path) -> Recipe:
     for table in (recipe.mixing,):
         for key in table.__struct_fields__:
             value = getattr(table, key)
-            if isinstance(value, tuple) and value[0] > value[1]:
+            if isinstance(value, tuple) and not -math.inf < value[0] <= value[1] < math.inf:
                 raise InputError(f"mixing.{key}: {value[0]} > {value[1]}", path, "write low, high")
     if not (recipe.loss.snr or recipe.loss.si_sdr or recipe.loss.spectral):
         raise InputError("loss: every weight is zero", path, "give one term a weight")

@@ -51,6 +51,12 @@ class _LazyGroup(click.Group):
         except TinySEError as error:
             click.echo(f"error: {error}", err=True)
             context.exit(error.exit_code)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            name = error.ctx.command_path if error.ctx else "tinyse"
+            click.echo(f"error: {name}: {error.format_message()} See {name} --help", err=True)
+            context.exit(error.exit_code)
 
 
 @click.group(

@@ -30,7 +30,13 @@ def command() -> None:
 @click.option(
     "--minutes", type=float, default=60.0, show_default=True, help="Speech and noise together."
 )
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="Draws voices and noise.",
+)
 @click.option(
     "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes."
 )
@@ -57,7 +63,9 @@ def synth(out: Path, minutes: float, seed: int, workers: int, force: bool, as_js
 @click.option("--test", type=float, default=0.1, show_default=True, help="Share of the groups.")
 @click.option("--rows", type=click.IntRange(1, 1000), default=40, show_default=True,
               help="Rows of each list for each headline SNR.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Draws the lists."
+)
 @click.option("--force", is_flag=True, help="Replace the manifest and the lists beside it.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def prepare(

@@ -68,10 +68,9 @@ def train(
         same_run(run / "run.json", record, force)
     elif (run / "run.json").exists() and not force:
         raise InputError("holds a run already", run, "use --resume, --force or another folder")
-    run.mkdir(parents=True, exist_ok=True)
+    session = _Session(recipe, corpus, valid, run, resume)  # reads all the audio: before any write
     write_text(run / "recipe.toml", to_toml(recipe))
     write_json(run / "run.json", record)
-    session = _Session(recipe, corpus, valid, run, resume)
     session.go(tell)
     record |= session.finish()
     write_json(run / "run.json", record)
@@ -95,7 +94,6 @@ class _Session:
             self._progress = Progress()
             self._normalisation = calibrate.normalisation(self._calibration_batches())
         self._validation = Validation(recipe.network, valid, self._normalisation)
-        self._forget_lines_after(self._progress.step // self._train.steps_per_epoch)
 
     @property
     def _steps(self) -> int:
@@ -113,6 +111,7 @@ class _Session:
     def go(self, tell: Callable[[Told], None]) -> None:
         """Every step that is left, unless validation stops getting better before."""
         progress, train = self._progress, self._train
+        self._forget_lines_after(progress.step // train.steps_per_epoch)
         if self._stopped_early():
             return
         mean, std = self._normalisation.mean, self._normalisation.std
@@ -164,11 +163,11 @@ class _Session:
             "valid_si_sdr_gain": gain,
             "learning_rate": learning_rate(train, progress.step - 1),
             "frames_per_s": round(clock.frames_per_s),
-            "waiting_share": round(progress.waited_s / progress.seconds, 4),
+            "waiting_share": round(progress.waited_s / max(progress.seconds, 1e-9), 4),
             "seconds": round(progress.seconds, 1),
         }
-        with open(self._run / "log.jsonl", "a", encoding="utf-8") as log:
-            log.write(json.dumps(line) + "\n")
+        log = self._run / "log.jsonl"
+        write_text(log, log.read_text("utf-8") + json.dumps(line) + "\n")
         for key in ("loss", "valid_si_sdr_gain", "learning_rate", "frames_per_s"):
             events.add_scalar(key, line[key], progress.step)
         progress.loss_sum = 0.0

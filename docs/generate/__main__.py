@@ -1,0 +1,25 @@
+"""`python -m docs.generate [--check]`."""
+
+from __future__ import annotations
+
+import sys
+
+from docs.generate import ROOT, pages
+
+
+def main(check: bool) -> int:
+    """Write what is out of date, or only say it; 1 where `check` finds something."""
+    stale = [
+        (path, text)
+        for path, text in pages().items()
+        if not path.exists() or path.read_text("utf-8") != text
+    ]
+    for path, text in stale:
+        print(f"{'out of date' if check else 'written'}: {path.relative_to(ROOT)}")
+        if not check:
+            path.write_text(text, "utf-8")
+    return int(check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main("--check" in sys.argv[1:]))

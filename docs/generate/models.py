@@ -1,0 +1,58 @@
+"""The README's table of published models, from the JSON files of each."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+MINUS = "\N{MINUS SIGN}"
+HEAD = """\
+| model | profile | file, bytes | arena, bytes | SDR gain, dB (95 %) | SI-SDR gain, dB | SDR lost to float, dB (95 %) |
+|---|---|---:|---:|---|---:|---|
+"""  # noqa: E501 - a table
+
+
+def models_table(root: Path) -> str:
+    """A row for each models/*/metrics.json under `root`, and what the figures stand on."""
+    files = sorted((root / "models").glob("*/metrics.json"))
+    if not files:
+        return "No model is published yet."
+    metrics = [json.loads(path.read_text("utf-8")) for path in files]
+    rows = [_row(path.parent.name, found) for path, found in zip(files, metrics, strict=True)]
+    notes = sorted({_note(found) for found in metrics})
+    return HEAD + "\n".join(rows) + "\n\n" + "\n".join(notes)
+
+
+def _row(name: str, metrics: dict[str, Any]) -> str:
+    quality, against = metrics["quality"], metrics["against"]
+    cells = (
+        f"[{name}](models/{name}/README.md)",
+        metrics["profile"],
+        f"{metrics['bytes']['tflite']:,}",
+        f"{metrics['memory']['tflm_arena']:,}",
+        _with_interval(quality["sdr_gain"], quality["ci95"]["sdr_gain"], 2),
+        _number(quality["si_sdr_gain"], 2),
+        _with_interval(against["sdr_loss"], against["sdr_loss_ci95"], 3),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _note(metrics: dict[str, Any]) -> str:
+    quality, listed = metrics["quality"], metrics["list"]
+    snrs = ", ".join(f"{snr:g}".replace("-", MINUS) for snr in quality["snrs_db"])
+    return (
+        f"Measured on the exported file, run by {metrics['runtime_version']}, over"
+        f" {quality['rows']:,} mixtures at {snrs} dB SNR of `{listed['name']}`"
+        f" (sha256 `{listed['sha256'][:12]}`); intervals by a bootstrap over"
+        f" {quality['bootstrap']['groups']} speakers."
+    )
+
+
+def _with_interval(value: float, interval: list[float], places: int) -> str:
+    low, high = (_number(end, places) for end in interval)
+    return f"{_number(value, places)} ({low} to {high})"
+
+
+def _number(value: float, places: int) -> str:
+    return f"{value:.{places}f}".replace("-", MINUS)

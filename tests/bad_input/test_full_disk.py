@@ -1,0 +1,92 @@
+"""A disk that is full, or a folder that cannot be: exit 2, one line, nothing half-written stays."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from tests.bad_input.conftest import one_line, snapshot
+from tinyse.audio import pools
+from tinyse.audio.corpora import read_manifest
+
+# What is written, and the largest file (bytes) that the disk has room for meanwhile.
+COMMANDS = {
+    "export": (("export", "run", "-o", "out"), 3000),
+    "export over": (("export", "run", "--force"), 3000),
+    "enhance": (("enhance", "noisy.wav", "-o", "out.wav", "--model", "run"), 8000),
+    "enhance over": (("enhance", "noisy.wav", "-o", "old.wav", "--model", "run", "--force"), 8000),
+    "prepare": (("data", "prepare", "--speech", "corpus/test", "-o", "out/manifest.csv"), 200),
+    "bench": (("bench", "run", "--runtime", "oracle", "-o", "bench.json"), 100),
+}
+
+
+@pytest.mark.parametrize(("arguments", "room"), COMMANDS.values(), ids=COMMANDS)
+def test_a_full_disk(place, arguments, room):
+    (place / "old.wav").write_bytes((place / "noisy.wav").read_bytes())
+    before = snapshot(place)
+    done = run(arguments, room)
+    assert done.returncode == 2, done.stderr
+    one_line(done.stderr, "cannot be written (File too large)")
+    assert done.stdout == ""
+    left = {name: what for name, what in snapshot(place).items() if what != "folder"}
+    assert left == {name: what for name, what in before.items() if what != "folder"}
+
+
+@pytest.mark.slow
+def test_a_full_disk_in_training(place):
+    pools.decode(read_manifest(place / "corpus" / "manifest.csv"))  # the cache is there
+    before = snapshot(place)
+    keys = ("network.lstm=[64]", "train.batch=1", "train.frames=8")
+    overrides = [word for key in keys for word in ("--set", key)]
+    arguments = ("train", "recipe.toml", "--data", "corpus", "--run", "new", *overrides)
+    done = run(arguments, 300_000)  # the checkpoint is larger, shared memory is not
+    assert done.returncode == 2, done.stderr
+    last = done.stderr.splitlines()[-1]  # other packages have files of their own, and words
+    one_line(last, "best.npz: cannot be written (File too large)")
+    assert "Traceback" not in done.stderr
+    assert before.items() <= snapshot(place).items()
+    assert not [name for name in snapshot(place) if name.endswith(".part")]
+
+
+def run(arguments, room):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+    return subprocess.run(
+        [sys.executable, "-B", "-m", "tinyse", *arguments],
+        capture_output=True,
+        text=True,
+        preexec_fn=limit,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("export", "run", "-o", "noisy.wav"),
+        ("export", "run", "-o", "noisy.wav/deeper"),
+        ("export", "run", "-o", "/proc/nothing"),
+        ("enhance", "noisy.wav", "-o", "recipe.toml/out.wav", "--model", "run"),
+        ("enhance", "corpus", "-o", "/proc/nothing", "--model", "run"),
+        ("data", "prepare", "--speech", "corpus", "-o", "noisy.wav/manifest.csv"),
+        ("data", "synth", "noisy.wav/deeper", "--minutes", "1"),
+        ("bench", "run", "--runtime", "oracle", "-o", "noisy.wav/bench.json"),
+        ("publish", "run", "--list", "corpus/mixtures_test.csv", "-o", "noisy.wav/deeper"),
+        ("demo", "--out", "noisy.wav"),
+    ],
+    ids=" ".join,
+)
+def test_a_folder_that_cannot_be(place, refused, arguments):
+    for name in ("run.json", "log.jsonl"):
+        (place / "run" / name).write_text("{}\n")
+    refused(*arguments)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run", ["noisy.wav", "noisy.wav/deeper"])
+def test_a_run_that_cannot_be(refused, run):
+    refused("train", "recipe.toml", "--data", "corpus", "--run", run)

@@ -1,0 +1,174 @@
+"""The command line as a whole: help, exit codes, one line of error, JSON and nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from click.testing import CliRunner
+
+from docs.generate.commands import all_commands
+from tests.network_maker import float_weights
+from tinyse import __version__
+from tinyse.cli import main
+from tinyse.errors import CheckFailed, InputError, MissingExtra, TinySEError
+
+LEAVES = [words for words in all_commands() if words != ("data",)]
+
+
+def call(*arguments: object):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    folder.mkdir()
+    np.savez(folder / "weights.npz", **float_weights((8,), ()))
+    done = call("export", folder)
+    assert done.exit_code == 0, done.output
+    noise = np.random.default_rng(3).normal(0, 0.1, 20_000)
+    soundfile.write(folder / "noisy.wav", noise, 16_000, subtype="PCM_16")
+    return folder
+
+
+@pytest.mark.parametrize("words", [(), *all_commands()], ids=" ".join)
+def test_help(words):
+    for option in ("--help", "-h"):
+        done = call(*words, option)
+        assert done.exit_code == 0 and done.stderr == ""
+        assert done.stdout.startswith("Usage: ")
+
+
+def test_version():
+    assert call("--version").stdout.split()[-1] == __version__
+
+
+@pytest.mark.parametrize("words", LEAVES, ids=" ".join)
+def test_a_mistyped_option_is_bad_input_in_one_line(words):
+    done = call(*words, "--froce")
+    assert done.exit_code == 2 and done.stdout == ""
+    assert done.stderr.splitlines() == [done.stderr.rstrip("\n")]
+    assert done.stderr.startswith(f"error: main {' '.join(words)}: No such option"), done.stderr
+
+
+def test_a_mistyped_command_is_bad_input_in_one_line():
+    done = call("exprot")
+    assert done.exit_code == 2 and len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("error: ") and "exprot" in done.stderr
+
+
+@pytest.mark.parametrize("words", [(), ("data",)])
+def test_a_group_alone_shows_its_help(words):
+    done = call(*words)
+    assert done.exit_code == 2 and "Commands:" in done.output
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (TinySEError("no"), 1),
+        (CheckFailed("no"), 1),
+        (InputError("no", "file", "do"), 2),
+        (MissingExtra("jinja2", "report"), 3),
+    ],
+)
+def test_each_error_has_its_exit_code(monkeypatch, error, code):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr("tinyse.audit.inspect", fail)
+    done = call("inspect", "any.tflite")
+    assert done.exit_code == code
+    assert done.stderr == f"error: {error}\n"
+
+
+def test_a_bug_of_ours_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr("tinyse.audit.inspect", lambda *_: {}["not there"])
+    done = call("inspect", "any.tflite")
+    assert isinstance(done.exception, KeyError)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("export", "{run}", "-o", "{tmp}/out", "--json"),
+        ("inspect", "{run}/model.tflite", "--json"),
+        ("evaluate", "{run}", "--list", "{corpus}/mixtures_test.csv", "--limit", "1", "--json"),
+        ("evaluate", "{run}", "--list", "{corpus}/mixtures_test.csv", "--limit", "1", "--rows"),
+        ("enhance", "{run}/noisy.wav", "-o", "{tmp}/out.wav", "--model", "{run}", "--json"),
+        ("bench", "{run}", "--runtime", "oracle", "--json"),
+        ("data", "check", "{corpus}/manifest.csv", "--json", "--workers", "1"),
+        ("data", "prepare", "--speech", "{corpus}", "-o", "{tmp}/manifest.csv", "--json"),
+        ("doctor", "--json"),
+    ],
+    ids=lambda arguments: " ".join(word for word in arguments if "{" not in word),
+)
+def test_json_is_one_document_and_nothing_else(run_folder, tiny_corpus, tmp_path, arguments):
+    places = {"run": run_folder, "corpus": tiny_corpus, "tmp": tmp_path}
+    done = call(*(word.format(**places) for word in arguments))
+    assert done.exit_code == 0, done.output
+    document = json.loads(done.stdout)
+    assert document["schema"] == 1
+
+
+# What makes a command need the package, with that package and all it brings out of reach.
+NEEDS = {
+    "inspect": ((), ("inspect", "{run}/model.tflite"), 0),
+    "tflm": (("tflite_micro",), ("enhance", "{run}/noisy.wav", "-o", "{tmp}/out.wav"), 3),
+    "tflm bench": (("tflite_micro",), ("bench", "{run}", "--runtime", "tflm"), 3),
+    "litert": (("ai_edge_litert",), ("bench", "{run}", "--runtime", "litert"), 3),
+    "tflm export": (("tflite_micro", "ai_edge_litert"), ("export", "{run}", "-o", "{tmp}/out"), 3),
+    "eval": (
+        ("pystoi",),
+        ("evaluate", "{run}", "--list", "{corpus}/mixtures_test.csv", "--metrics", "estoi"),
+        3,
+    ),
+    "pesq": (
+        ("pesq",),
+        ("evaluate", "{run}", "--list", "{corpus}/mixtures_test.csv", "--metrics", "pesq"),
+        3,
+    ),
+    "synth": (("espeakng_loader",), ("data", "synth", "{tmp}/corpus", "--minutes", "1"), 3),
+    "train": (("keras", "tensorflow"), ("train", "{tmp}/recipe.toml", "--data", "{corpus}"), 3),
+    "keras_model": (
+        ("keras", "tensorflow"),
+        ("enhance", "{run}/noisy.wav", "-o", "{tmp}/out.wav", "--runtime", "keras_model"),
+        3,
+    ),
+}
+BLOCKED = """
+import sys
+sys.modules.update(dict.fromkeys(sys.argv[1].split(",")))
+from tinyse.cli import main
+main(sys.argv[2:])
+"""
+
+
+@pytest.mark.parametrize(("packages", "arguments", "code"), NEEDS.values(), ids=NEEDS)
+def test_a_missing_package_is_named_with_its_remedy(
+    run_folder, tiny_corpus, tmp_path, packages, arguments, code
+):
+    (tmp_path / "recipe.toml").write_text('schema = 1\nname = "small"\n')
+    places = {"run": run_folder, "corpus": tiny_corpus, "tmp": tmp_path}
+    words = [word.format(**places) for word in arguments]
+    if words[0] == "enhance":
+        words += ["--model", str(run_folder)]
+    if words[0] == "evaluate":
+        words += ["--workers", "1"]
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKED, ",".join(packages) or "tensorflow", *words],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    if code:
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert done.stderr.startswith("error: ") and "pip install 'tinyse[" in done.stderr
+        assert [path.name for path in tmp_path.iterdir()] == ["recipe.toml"]
