@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tinyse import __version__
 from tinyse.audit import byte_accounts, interface
 from tinyse.errors import InputError
-from tinyse.files import atomic_file, read_bytes, sha256, write_bytes, write_json
+from tinyse.files import atomic_file, json_bytes, read_bytes, sha256, write_together
 from tinyse.quant import quantise_network, read_weights
 from tinyse.quant.weights import find_weights
 from tinyse.tflite.check import CheckedFile, check_bytes, load
@@ -47,8 +47,12 @@ def export_model(
     network = quantise_network(read_weights(weights), name or _model_name(weights))
     data = serialise(network, profile)
     checked = check_bytes(data, weights)  # what does not pass is the weights' fault
-    write_bytes(out_dir / MODEL, data)
-    write_json(out_dir / MANIFEST, _manifest(checked, weights, profile))
+    write_together(
+        {
+            out_dir / MODEL: data,
+            out_dir / MANIFEST: json_bytes(_manifest(checked, weights, profile)),
+        }
+    )
     return out_dir / MODEL
 
 

@@ -57,6 +57,15 @@ def write_bytes(path: str | os.PathLike, data: bytes) -> None:
         file.write(data)
 
 
+def write_together(contents: dict[Path, bytes]) -> None:
+    """Write several files, none of which appears unless there is room for all."""
+    with contextlib.ExitStack() as stack:
+        for path, data in contents.items():
+            file = stack.enter_context(atomic_file(path))
+            file.write(data)
+            file.flush()
+
+
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Write `text` as UTF-8 to `path` whole or not at all."""
     write_bytes(path, text.encode())
@@ -64,7 +73,12 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
     """Write `value` as indented JSON, keys in their order, whole or not at all."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_bytes(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """The bytes that `write_json` writes."""
+    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def read_bytes(path: str | os.PathLike) -> bytes:

@@ -9,7 +9,11 @@ README.md                                      the card, made from the JSON file
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -47,23 +51,46 @@ def publish(
             raise InputError(f"has no {name}", run, "finish the run first")
     if (folder / "metrics.json").exists() and not force:
         raise InputError("is published already", folder, "give --force to replace it")
-    for name in COPIED:
-        write_bytes(folder / name, read_bytes(run / name))
-    file = export_model(folder, folder, force=True)
-    result = evaluate(
-        folder,
-        mixtures,
-        "tflm",
-        against="float",
-        metrics=METRICS,
-        ceiling=True,
-        progress=progress,
-    )
-    metrics = _metrics(folder, file, result, mixtures)
-    write_golden(file, mixtures, folder / "golden.npz")
-    write_json(folder / "metrics.json", metrics)
-    write_card(folder, force=True)
+    with _unfinished(folder) as place:
+        for name in COPIED:
+            write_bytes(place / name, read_bytes(run / name))
+        file = export_model(place, place)
+        result = evaluate(
+            place,
+            mixtures,
+            "tflm",
+            against="float",
+            metrics=_metric_names(),
+            ceiling=True,
+            progress=progress,
+        )
+        metrics = _metrics(place, file, result, mixtures)
+        write_golden(file, mixtures, place / "golden.npz")
+        write_json(place / "metrics.json", metrics)
+        write_card(place)
     return metrics
+
+
+@contextlib.contextmanager
+def _unfinished(folder: Path) -> Iterator[Path]:
+    """A folder of the same name elsewhere, whose files go to `folder` when the body is done."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as place:
+            inside = Path(place) / folder.name
+            inside.mkdir()
+            yield inside
+            folder.mkdir(exist_ok=True)
+            for path in sorted(inside.iterdir()):
+                os.replace(path, folder / path.name)
+    except OSError as error:
+        what = f"cannot be written ({error.strerror or error})"
+        raise InputError(what, folder, "check the folder and the free space") from error
+
+
+def _metric_names() -> tuple[str, ...]:
+    """Every metric that is installed; PESQ needs a compiler and may be absent."""
+    return (*METRICS, "pesq") if find_spec("pesq") else METRICS
 
 
 def _metrics(

@@ -51,6 +51,9 @@ class _LazyGroup(click.Group):
         except TinySEError as error:
             click.echo(f"error: {error}", err=True)
             context.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            context.exit(130)  # the shell's code; 1 would read as a check that failed
         except click.exceptions.NoArgsIsHelpError:
             raise
         except click.UsageError as error:

@@ -10,17 +10,20 @@ from __future__ import annotations
 import math
 import multiprocessing
 import queue
+import shutil
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import shared_memory
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinyse.audio.mixing import Mixer
 from tinyse.audio.pools import PoolFiles
-from tinyse.errors import TinySEError
+from tinyse.errors import InputError, TinySEError
 from tinyse.features import BINS
 from tinyse.recipe import Mixing
 
@@ -68,7 +71,7 @@ class Feed:
         self.waited_s = 0.0
         self._batches = batches
         context = multiprocessing.get_context("spawn")
-        self._memory = shared_memory.SharedMemory(create=True, size=batches.slot_bytes() * _DEPTH)
+        self._memory = _shared(batches.slot_bytes() * _DEPTH)
         self._free, self._ready = context.Queue(), context.Queue()
         for slot in range(_DEPTH):
             self._free.put(slot)
@@ -108,6 +111,15 @@ class Feed:
             return slot
 
 
+def _shared(size: int) -> shared_memory.SharedMemory:
+    place = Path("/dev/shm")
+    # A page that is missing when it is first touched kills the process without a word.
+    if place.is_dir() and shutil.disk_usage(place).free < size:
+        what = f"needs {size >> 20} MiB of shared memory, more than is free"
+        raise InputError(what, "train.batch", f"lower it, or give {place} more room")
+    return shared_memory.SharedMemory(create=True, size=size)
+
+
 def _views(memory, slot: int, batches: Batches) -> dict[str, NDArray[np.float32]]:
     found, offset = {}, slot * batches.slot_bytes()
     for name, shape in batches.layout().items():
@@ -118,6 +130,7 @@ def _views(memory, slot: int, batches: Batches) -> dict[str, NDArray[np.float32]
 
 def _fill(memory_name: str, free, ready, batches: Batches) -> None:
     """The process: draw a batch into each slot that comes free, until the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     memory = shared_memory.SharedMemory(memory_name)
     mixer = Mixer(*batches.pools.load(), batches.mixing, batches.seed, batches.frames)
     parent = multiprocessing.parent_process()

@@ -68,16 +68,16 @@ def train(
         same_run(run / "run.json", record, force)
     elif (run / "run.json").exists() and not force:
         raise InputError("holds a run already", run, "use --resume, --force or another folder")
-    session = _Session(recipe, corpus, valid, run, resume)  # reads all the audio: before any write
+    going = _Run(recipe, corpus, valid, run, resume)  # reads all the audio: before any write
     write_text(run / "recipe.toml", to_toml(recipe))
     write_json(run / "run.json", record)
-    session.go(tell)
-    record |= session.finish()
+    going.go(tell)
+    record |= going.finish()
     write_json(run / "run.json", record)
     return record
 
 
-class _Session:
+class _Run:
     """One process' share of a run: from the last checkpoint to the end."""
 
     def __init__(
