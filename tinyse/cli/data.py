@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,8 +47,10 @@ def synth(out: Path, minutes: float, seed: int, workers: int, force: bool, as_js
     minutes and seed.  Needs the extra `synth`.
     """
     from tinyse.audio.synth import make_corpus
+    from tinyse.cli.progress import bar
 
-    corpus = make_corpus(out, minutes, seed, workers, force, progress=_progress("files made"))
+    with bar("files made") as tell:
+        corpus = make_corpus(out, minutes, seed, workers, force, progress=tell)
     _print_corpus(corpus, as_json)
 
 
@@ -86,11 +86,13 @@ def prepare(
     Anything else is named with --speech and --noise.
     """
     from tinyse.audio.prepare import prepare as index
+    from tinyse.cli.progress import bar
 
-    corpus = index(
-        folders, out, speech=speech, noise=noise, valid=valid, test=test, rows=rows, seed=seed,
-        force=force, notices=_notice, progress=_progress("files indexed"),
-    )  # fmt: skip
+    with bar("files indexed") as tell:
+        corpus = index(
+            folders, out, speech=speech, noise=noise, valid=valid, test=test, rows=rows,
+            seed=seed, force=force, notices=_notice, progress=tell,
+        )  # fmt: skip
     _print_corpus(corpus, as_json)
 
 
@@ -101,8 +103,10 @@ def prepare(
 def check(manifest: Path, workers: int | None, as_json: bool) -> None:
     """Read every file of MANIFEST once and report the bad ones; exit 1 when there are any."""
     from tinyse.audio.data_check import check as read_all
+    from tinyse.cli.progress import bar
 
-    checked = read_all(manifest, workers, progress=_progress("files read"))
+    with bar("files read") as tell:
+        checked = read_all(manifest, workers, progress=tell)
     if as_json:
         click.echo(json.dumps(_check_document(checked), ensure_ascii=False, indent=1))
     else:
@@ -151,14 +155,3 @@ def _part(corpus: Corpus, kind: str, split: str) -> dict[str, object]:
 
 def _notice(text: str) -> None:
     click.echo(text, err=True)
-
-
-def _progress(what: str) -> Callable[[int, int], None] | None:
-    """A counter in one line of the terminal; nothing where stderr is a file or a pipe."""
-    if not sys.stderr.isatty():
-        return None
-
-    def show(done: int, total: int) -> None:
-        click.echo(f"\r{done}/{total} {what}" + ("\n" if done == total else ""), err=True, nl=False)
-
-    return show

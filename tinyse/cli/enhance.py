@@ -35,15 +35,19 @@ def command(inputs, output, model, runtime, workers, force, as_json) -> None:
     WAV, FLAC, Ogg and Opus, any rate; what is written is 16 kHz mono in the format of its suffix.
     Every input is read first: with a bad one among them nothing is written.
     """
+    from tinyse.cli.progress import bar
     from tinyse.enhance.files import enhance_files, plan
 
     jobs = plan(inputs, output, force)
-    enhance_files(
-        jobs, model, runtime, workers, notices=lambda line: click.echo(f"note: {line}", err=True)
-    )
+    with bar("files") as tell:
+        enhance_files(jobs, model, runtime, workers, _notice, tell)
     if as_json:
         files = [{"in": str(job.source), "out": str(job.target)} for job in jobs]
         click.echo(json.dumps({"schema": 1, "model": model, "runtime": runtime, "files": files}))
         return
     for job in jobs:
         click.echo(job.target)
+
+
+def _notice(line: str) -> None:
+    click.echo(f"note: {line}", err=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -57,6 +55,7 @@ def command(
     reference.
     """
     from tinyse.audio.lists import read_list
+    from tinyse.cli.progress import bar
     from tinyse.errors import InputError
     from tinyse.evaluate import evaluate
     from tinyse.evaluate.text import as_text
@@ -66,7 +65,7 @@ def command(
     # A folder from the environment must not move the paths of a list that lies elsewhere.
     given = click.get_current_context().get_parameter_source("data") is ParameterSource.COMMANDLINE
     mixtures = read_list(listed or data / TEST_LIST, data if given else None)
-    with _bar() as tell:
+    with bar("rows") as tell:
         result = evaluate(
             model,
             mixtures,
@@ -85,18 +84,6 @@ def command(
     click.echo(
         json.dumps(result, indent=1, allow_nan=False) if as_json or rows else as_text(result)
     )
-
-
-@contextlib.contextmanager
-def _bar() -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on stderr, where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("rows", total=None)
-        yield lambda done, rows: progress.update(task, completed=done, total=rows)
 
 
 def _part(text: str | None) -> tuple[int, int] | None:

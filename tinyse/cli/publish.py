@@ -23,12 +23,14 @@ import click
 def command(run, output, listed, force) -> None:
     """Export RUN, measure the file on the test list, write its golden vectors and its card."""
     from tinyse.audio.lists import read_list
+    from tinyse.cli.progress import bar
     from tinyse.publish import publish
     from tinyse.recipe import read_recipe
 
     name = read_recipe(run / "recipe.toml").name
     folder = output or Path("models") / name
-    metrics = publish(run, folder, read_list(listed), force)
+    with bar("rows") as tell:
+        metrics = publish(run, folder, read_list(listed), force, tell)
     quality, against = metrics["quality"], metrics["against"]
     click.echo(
         f"{folder}: SDR gain {quality['sdr_gain']:.2f} dB, SI-SDR gain"
