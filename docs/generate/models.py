@@ -55,4 +55,5 @@ def _with_interval(value: float, interval: list[float], places: int) -> str:
 
 
 def _number(value: float, places: int) -> str:
-    return f"{value:.{places}f}".replace("-", MINUS)
+    # Adding zero turns a rounded minus zero into zero.
+    return f"{round(value, places) + 0.0:.{places}f}".replace("-", MINUS)
