@@ -60,7 +60,7 @@ def _print(result: dict) -> None:
                 model["model"],
                 row["runtime"],
                 f"{row['ms_per_frame']:.3f}",
-                f"{row['ms_per_frame_min']:.3f}..{row['ms_per_frame_max']:.3f}",
+                f"{row['ms_per_frame_min']:.2f}..{row['ms_per_frame_max']:.2f}",
                 f"{row['real_time']:.1%}",
                 f"{row['against_first']:.2f}",
                 arena,
