@@ -10,8 +10,6 @@ import sys
 import pytest
 import soundfile
 
-from tinyse.files import packaged
-
 pytest.importorskip("tflite_micro")
 pytest.importorskip("espeakng_loader")
 
@@ -37,9 +35,6 @@ def _demo(out) -> dict:
     return json.loads(done.stdout)
 
 
-@pytest.mark.skipif(
-    not packaged("models", "lstm_256", "weights.npz").exists(), reason="nothing is published yet"
-)
 def test_the_demo_needs_nothing_but_its_install(tmp_path):
     first = _demo(tmp_path / "demo")
     names = {path.name for path in (tmp_path / "demo").iterdir()}

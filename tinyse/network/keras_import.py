@@ -41,12 +41,13 @@ def _held_back() -> Iterator[None]:
     saved = os.dup(2)
     with tempfile.TemporaryFile() as kept:
         os.dup2(kept.fileno(), 2)
+        failed = True
         try:
             yield
-        except BaseException:
-            kept.seek(0)
-            os.write(saved, kept.read())
-            raise
+            failed = False
         finally:
             os.dup2(saved, 2)
             os.close(saved)
+            if failed:
+                kept.seek(0)
+                os.write(2, kept.read())
