@@ -43,6 +43,22 @@ def tiny_corpus(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory) -> Path:
+    """A small network's folder: weights.npz, model.tflite, manifest.json."""
+    from tests.network_maker import float_weights
+    from tinyse.export import export_model
+
+    folder = tmp_path_factory.mktemp("models") / "small"
+    folder.mkdir()
+    weights = float_weights(lstm=(24,), dense=(16,), gain=0.8)
+    weights["features/mean"][:] = -30
+    weights["features/std"][:] = 12
+    np.savez(folder / "weights.npz", **weights)
+    export_model(folder, folder)
+    return folder
+
+
 def _recording(folder, split, kind, group, random) -> dict:
     seconds = np.arange(6 * RATE) / RATE
     hiss = random.standard_normal(len(seconds))

@@ -11,7 +11,6 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from tests.network_maker import float_weights
 from tinyse.cli import main
 from tinyse.enhance import Enhancer, StreamEnhancer, enhancer, find_model, open_enhancer
 from tinyse.enhance.files import enhance_files, plan
@@ -67,18 +66,8 @@ def streamed(enhanced_by: Enhancer, sound: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    """A small network's folder: weights.npz, model.tflite, manifest.json."""
-    from tinyse.export import export_model
-
-    folder = tmp_path_factory.mktemp("models") / "small"
-    folder.mkdir()
-    weights = float_weights(lstm=(24,), dense=(16,), gain=0.8)
-    weights["features/mean"][:] = -30
-    weights["features/std"][:] = 12
-    np.savez(folder / "weights.npz", **weights)
-    export_model(folder, folder)
-    return folder
+def model(small_model) -> Path:
+    return small_model
 
 
 @pytest.mark.parametrize("samples", LENGTHS)

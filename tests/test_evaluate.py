@@ -13,7 +13,6 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
-from tests.network_maker import float_weights
 from tinyse import metrics
 from tinyse.audio.lists import read_list, render
 from tinyse.cli import main
@@ -28,18 +27,8 @@ SNRS = ["-5", "0", "5", "10"]
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory) -> Path:
-    """A small network's folder: weights.npz, model.tflite, manifest.json."""
-    from tinyse.export import export_model
-
-    folder = tmp_path_factory.mktemp("models") / "small"
-    folder.mkdir()
-    weights = float_weights(lstm=(24,), dense=(16,), gain=0.8)
-    weights["features/mean"][:] = -30
-    weights["features/std"][:] = 12
-    np.savez(folder / "weights.npz", **weights)
-    export_model(folder, folder)
-    return folder
+def model(small_model) -> Path:
+    return small_model
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +51,8 @@ class Through:
     def __init__(self, gain: float) -> None:
         self.gain = gain
 
-    def reset(self) -> None: ...
+    def reset(self) -> None:
+        """It has no state."""
 
     def run(self, frames):
         return np.full(frames.shape, self.gain, np.float32)

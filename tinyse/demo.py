@@ -23,7 +23,7 @@ from tinyse.enhance.enhancer import StreamEnhancer
 from tinyse.errors import InputError
 from tinyse.evaluate import evaluate
 from tinyse.export import MANIFEST, export_model
-from tinyse.features import HOP
+from tinyse.features import HOP, RATE
 from tinyse.files import packaged, read_json, write_json, write_text
 from tinyse.metrics import sdr, si_sdr
 from tinyse.report.content import demo_content
@@ -73,7 +73,7 @@ def demo(out: Path, model: str = "lstm_256", seed: int = 1) -> dict[str, Any]:
         "ms_per_frame": round(frame_ms, 4),
         "real_time": round(frame_ms / FRAME_MS, 4),
         "recording": {
-            "seconds": round(len(mixture.mixture) / 16_000, 2),
+            "seconds": round(len(mixture.mixture) / RATE, 2),
             "sdr_in": round(sdr(mixture.target, mixture.mixture), 3),
             "sdr_out": round(sdr(mixture.target, streamed.sound), 3),
             "si_sdr_in": round(si_sdr(mixture.target, mixture.mixture), 3),

@@ -25,13 +25,13 @@ import msgspec
 
 from tinyse.audio.tables import Row, Table, read_table, to_csv
 from tinyse.errors import InputError
+from tinyse.features import RATE
 from tinyse.files import sha256, write_text
 
 Kind = Literal["speech", "noise"]
 Split = Literal["train", "valid", "test"]
 KINDS: tuple[Kind, ...] = ("speech", "noise")
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
-RATE = 16000
 REQUIRED = ("path", "kind", "split", "group", "start", "end", "sample_rate")
 _REMEDY = "make the manifest with: tinyse data prepare"
 

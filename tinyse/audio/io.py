@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 from tinyse.audio import containers
 from tinyse.errors import InputError
+from tinyse.features import RATE
 from tinyse.files import write_bytes
 
 if TYPE_CHECKING:
     import soundfile
 
-RATE = 16000
 Notices = Callable[[str], None]
 
 # suffix -> (libsndfile format, subtype)

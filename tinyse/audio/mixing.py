@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyse.errors import MissingExtra
-from tinyse.features import BINS, HOP
+from tinyse.features import BINS, HOP, RATE
 from tinyse.recipe import Mixing
 
 # A row's number must not run into the next step's.
@@ -153,4 +153,4 @@ def _resampled(sound: NDArray[np.float32], speed: float) -> NDArray[np.float32]:
         raise MissingExtra("soxr", "train") from error
     # "QQ" is cubic interpolation: a hundredth of the cost of a clean resampler, and training does
     # not hear the difference.
-    return soxr.resample(sound, 16_000 * speed, 16_000, quality="QQ")
+    return soxr.resample(sound, RATE * speed, RATE, quality="QQ")

@@ -147,8 +147,10 @@ def _print_corpus(corpus: Corpus, as_json: bool) -> None:
 
 
 def _part(corpus: Corpus, kind: str, split: str) -> dict[str, object]:
+    from tinyse.audio.corpora import RATE
+
     intervals = corpus.select(kind, split)
-    minutes = sum(interval.samples for interval in intervals) / 16000 / 60
+    minutes = sum(interval.samples for interval in intervals) / RATE / 60
     groups = len({interval.group for interval in intervals})
     return {"kind": kind, "split": split, "minutes": round(minutes, 2), "groups": groups}
 

@@ -6,6 +6,7 @@ runtimes take and return int8, float ones float32 (features within +-4, masks wi
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -55,6 +56,32 @@ class StatefulRuntime(Runtime, Protocol):
 
     def states(self) -> dict[str, NDArray]:
         """`h_<layer>` int8 and `c_<layer>` int16 [units] after the last frame."""
+
+
+class FrameByFrame(ABC):
+    """`step` and `run` of an interpreter that takes one int8 frame a call.
+
+    A subclass sets `_width` and `_outputs` and says in `_invoke` what one call is.
+    """
+
+    _width: int
+    _outputs: int
+
+    @abstractmethod
+    def _invoke(self, frame: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Mask of one frame [1, 1, n], any shape."""
+
+    def step(self, frame: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Mask int8 [m] of one frame int8 [n]."""
+        return self.run(np.asarray(frame)[None])[0]
+
+    def run(self, frames: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Masks int8 [T, m] of frames int8 [T, n]; the state is carried on."""
+        frames = checked_frames(frames, self._width, np.int8)
+        masks = np.empty((len(frames), self._outputs), np.int8)
+        for frame, mask in zip(np.ascontiguousarray(frames)[:, None, None, :], masks, strict=True):
+            mask[:] = self._invoke(frame).reshape(-1)
+        return masks
 
 
 def checked_frames(frames: NDArray, width: int, dtype: DTypeLike) -> NDArray:

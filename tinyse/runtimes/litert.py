@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyse.errors import InputError, MissingExtra
-from tinyse.runtimes.interface import RuntimeInfo, checked_frames
+from tinyse.runtimes.interface import FrameByFrame, RuntimeInfo
 from tinyse.tflite.check import CheckedFile, load
 
 
-class LiteRT:
+class LiteRT(FrameByFrame):
     """The runtime, on one thread."""
 
     name = "litert"
@@ -45,19 +45,10 @@ class LiteRT:
         """Back to the state before the first frame."""
         self._interpreter.reset_all_variables()
 
-    def step(self, frame: NDArray[np.int8]) -> NDArray[np.int8]:
-        """Mask int8 [m] of one frame int8 [n]."""
-        return self.run(np.asarray(frame)[None])[0]
-
-    def run(self, frames: NDArray[np.int8]) -> NDArray[np.int8]:
-        """Masks int8 [T, m] of frames int8 [T, n]; the state is carried on."""
-        frames = checked_frames(frames, self._width, np.int8)
-        masks = np.empty((len(frames), self._outputs), np.int8)
-        for frame, mask in zip(np.ascontiguousarray(frames)[:, None, None, :], masks, strict=True):
-            self._interpreter.set_tensor(self._input, frame)
-            self._interpreter.invoke()
-            mask[:] = self._interpreter.get_tensor(self._output).reshape(-1)
-        return masks
+    def _invoke(self, frame: NDArray[np.int8]) -> NDArray[np.int8]:
+        self._interpreter.set_tensor(self._input, frame)
+        self._interpreter.invoke()
+        return self._interpreter.get_tensor(self._output)
 
 
 def _interpreter_class() -> Any:

@@ -18,14 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyse.errors import InputError, MissingExtra
-from tinyse.runtimes.interface import RuntimeInfo, checked_frames
+from tinyse.runtimes.interface import FrameByFrame, RuntimeInfo
 from tinyse.tflite.check import CheckedFile, load
 from tinyse.tflite.layout import LSTM
 
 HIDDEN, CELL = 18, 19  # inputs of the LSTM operator
 
 
-class TFLM:
+class TFLM(FrameByFrame):
     """The runtime; with `keep_states` every tensor stays readable, at the cost of arena."""
 
     name = "tflm"
@@ -54,19 +54,10 @@ class TFLM:
         """Back to the state before the first frame."""
         self._interpreter.reset()
 
-    def step(self, frame: NDArray[np.int8]) -> NDArray[np.int8]:
-        """Mask int8 [m] of one frame int8 [n]."""
-        return self.run(np.asarray(frame)[None])[0]
-
-    def run(self, frames: NDArray[np.int8]) -> NDArray[np.int8]:
-        """Masks int8 [T, m] of frames int8 [T, n]; the state is carried on."""
-        frames = checked_frames(frames, self._width, np.int8)
-        masks = np.empty((len(frames), self._outputs), np.int8)
-        for frame, mask in zip(np.ascontiguousarray(frames)[:, None, None, :], masks, strict=True):
-            self._interpreter.set_input(frame, 0)
-            self._interpreter.invoke()
-            mask[:] = self._interpreter.get_output(0).reshape(-1)
-        return masks
+    def _invoke(self, frame: NDArray[np.int8]) -> NDArray[np.int8]:
+        self._interpreter.set_input(frame, 0)
+        self._interpreter.invoke()
+        return self._interpreter.get_output(0)
 
     def states(self) -> dict[str, NDArray]:
         """`h_<layer>` int8 and `c_<layer>` int16 [units] after the last frame."""

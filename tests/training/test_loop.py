@@ -1,0 +1,38 @@
+"""How a run ends before its last step: nothing gets better, or the loss is no number."""
+
+import json
+
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from tinyse.errors import TinySEError
+from tinyse.recipe import Network, Recipe, Train
+from tinyse.training.loop import train
+
+
+def recipe(**changes) -> Recipe:
+    settings = {"batch": 2, "frames": 20, "steps_per_epoch": 3, "epochs": 6} | changes
+    return Recipe(name="tiny", network=Network(lstm=(8,), dense=()), train=Train(**settings))
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.mark.slow
+def test_a_run_that_gets_no_better_stops_after_its_patience(tiny_corpus, tmp_path):
+    # A rate below the last bit of every parameter: each epoch is as good as the first.
+    record = train(recipe(learning_rate=1e-30, patience=2), tiny_corpus, tmp_path / "run")
+    lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    assert len(lines) == 3 and record["steps"] == 9 and record["best_epoch"] == 0
+    assert (tmp_path / "run" / "weights.npz").exists()
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_no_number_ends_the_run_and_says_where(tiny_corpus, tmp_path):
+    with pytest.raises(TinySEError, match=r"the loss is nan at step \d+ \(seed 1\)"):
+        train(recipe(learning_rate=1e38, warmup_steps=0), tiny_corpus, tmp_path / "run")
+    assert not (tmp_path / "run" / "weights.npz").exists()
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["seed"] == 1
