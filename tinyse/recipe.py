@@ -49,21 +49,37 @@ class Network(Table):
 class Data(Table):
     manifest: str = "manifest.csv"  # relative to --data
     valid_list: str = "mixtures_valid.csv"  # relative to --data; choices are made on it
+    # A second list that choices are made on together with the first, "" for none.
+    rooms_list: str = ""
 
 
 class Mixing(Table):
     """How a training mixture is drawn; every draw is a function of (seed, step, row) alone."""
 
-    snr_db: Range = (-6.0, 12.0)
+    snr_db: Range = (-7.0, 12.0)
     high_snr_share: Share = 0.12  # rows from high_snr_db: speech must not be harmed
     high_snr_db: Range = (12.0, 45.0)
     level_dbfs: Range = (-50.0, -12.0)  # RMS of the mixture
     equaliser_db: NotNegative = 6.0  # bound of each of four cosines over the spectrum
-    speed_share: Share = 0.5
-    speed: Range = (0.87, 1.15)
+    speed_share: Share = 0.6
+    speed: Range = (0.85, 1.18)
     second_noise_share: Share = 0.35
     babble_share: Share = 0.10
     babble_voices: tuple[Count, Count] = (3, 7)
+    talker_share: Share = 0.12  # rows in which one or two other talkers are the noise
+    talker_snr_db: Range = (2.0, 15.0)  # above zero: nothing else says which one is wanted
+    room_share: Share = 0.5  # rows in which all sources stand in one simulated room
+    rooms: Count = 400
+    room_rt60_s: Range = (0.12, 0.8)
+    tone_share: Share = 0.08  # made hums, whistles and chords
+    transient_share: Share = 0.12  # made knocks and clicks
+    rumble_share: Share = 0.2
+    rumble_db: Range = (-10.0, 12.0)  # against the rest of the noise
+    wandering_share: Share = 0.2  # of speech and of noise, each: its level wanders
+    wandering_db: NotNegative = 8.0
+    pause_share: Share = 0.15  # rows with a stretch without speech
+    noise_only_share: Share = 0.02
+    microphone_db: NotNegative = 4.0  # as equaliser_db, one for speech and noise together
 
 
 class Train(Table):

@@ -9,6 +9,10 @@ of it when it is shorter).  Levels are plain energy over the segment, no active-
     gain_noise  = gain_speech g
 
 with level_dbfs drawn from -36..-18 and lowered by whole dB until the peak is at most 0.99.
+
+A list of rooms has a room of its own in every row, and s and n above are what its microphone
+hears.  Every third of its rows at 5 dB and above has another talker of the split for a noise;
+below that nothing would say which of two voices is wanted.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ from numpy.typing import NDArray
 
 from tinyse.audio.corpora import RATE, Corpus, Interval, Split
 from tinyse.audio.decoded import decoded
-from tinyse.audio.lists import MixtureRow, list_csv
+from tinyse.audio.lists import MixtureRow, heard, list_csv
 from tinyse.errors import InputError
 from tinyse.files import write_text
 
@@ -35,26 +39,43 @@ _SHORTEST, _LONGEST = 4 * RATE, 6 * RATE
 _LEAST = RATE  # an interval under a second is no row
 _SILENT = 1e-10  # mean square under which nothing can be scaled to an SNR
 _TRIES = 50
+TALKER = "talker"  # noise class of a row whose noise is another talker
+_TALKER_FROM_DB = 5.0
+_TALKER_EVERY = 3
+_FIRST_ROOM = {"train": 0, "valid": 10_000, "test": 20_000}  # no room is in two splits
 
 _Key = tuple[str, int, str, int]  # speech file and start, noise file and start
 
 
-def write_list(corpus: Corpus, split: Split, path: Path, rows_per_snr: int, seed: int) -> None:
-    """Draw a list from `split` and write it to `path`, which lies in the corpus' folder."""
-    write_text(path, list_csv(draw_list(corpus, split, rows_per_snr, seed)))
+def write_list(
+    corpus: Corpus, split: Split, path: Path, rows_per_snr: int, seed: int, rooms: bool = False
+) -> None:
+    """Draw a list from `split` and write it to `path`."""
+    write_text(path, list_csv(draw_list(corpus, split, rows_per_snr, seed, rooms)))
 
 
-def draw_list(corpus: Corpus, split: Split, rows_per_snr: int, seed: int) -> list[MixtureRow]:
-    """`rows_per_snr` rows for each headline SNR and an eighth as many for each of the others."""
+def draw_list(
+    corpus: Corpus, split: Split, rows_per_snr: int, seed: int, rooms: bool = False
+) -> list[MixtureRow]:
+    """`rows_per_snr` rows for each headline SNR, an eighth (rooms: a third) for each other one.
+
+    rooms : put every row into a simulated room, and other talkers among the noises
+    """
     rng = np.random.default_rng([seed, len(split), ord(split[0])])
-    turns = _turns(rng, corpus, split, "speech"), _turns(rng, corpus, split, "noise")
+    voices, noises = (_turns(rng, corpus, split, kind) for kind in ("speech", "noise"))
+    talkers = _turns(rng, corpus, split, "speech") if rooms else None
     ratios = [snr for snr in HEADLINE_DB for _ in range(rows_per_snr)]
-    ratios += [snr for snr in EXTRA_DB for _ in range(max(1, rows_per_snr // 8))]
+    extra = max(1, rows_per_snr // (3 if rooms else 8))
+    ratios += [snr for snr in EXTRA_DB for _ in range(extra)]
     used: set[_Key] = set()
-    return [
-        _row(rng, corpus, f"{split}-{number:04d}", snr, turns, used)
-        for number, snr in enumerate(ratios, 1)
-    ]
+    found = []
+    for number, snr in enumerate(ratios):
+        loud = snr is not None and snr >= _TALKER_FROM_DB
+        other = talkers if rooms and loud and number % _TALKER_EVERY == 0 else noises
+        room = _FIRST_ROOM[split] + number if rooms else None
+        name = f"{'rooms-' if rooms else ''}{split}-{number + 1:04d}"
+        found.append(_row(rng, corpus, name, snr, (voices, other), used, room))
+    return found
 
 
 def gains(
@@ -109,17 +130,25 @@ class _Draw(msgspec.Struct, frozen=True):
         return self.voice.path, self.voice.start, self.recording.path, self.recording.start
 
     @property
-    def audible(self) -> bool:
-        return min(np.mean(self.s**2), np.mean(self.n**2)) > _SILENT
+    def fits(self) -> bool:
+        """Both can be heard, and nobody talks over himself."""
+        same = self.voice.speaker == self.recording.speaker
+        return not same and min(np.mean(self.s**2), np.mean(self.n**2)) > _SILENT
 
 
-def _draw(rng: np.random.Generator, corpus: Corpus, voice: Interval, recording: Interval) -> _Draw:
+def _draw(
+    rng: np.random.Generator,
+    corpus: Corpus,
+    voice: Interval,
+    recording: Interval,
+    room: int | None,
+) -> _Draw:
     start, length = _segment(rng, voice)
     s = _samples(corpus, voice.path, start, start + length)
     z = _samples(corpus, recording.path, recording.start, recording.end)
     offset = int(rng.integers(len(z) - length if len(z) > length else len(z)))
     n = np.take(z, np.arange(offset, offset + length), mode="wrap")
-    return _Draw(voice, start, recording, offset, s, n)
+    return _Draw(voice, start, recording, offset, heard(room, 0, s), heard(room, 1, n))
 
 
 def _row(
@@ -129,28 +158,31 @@ def _row(
     snr_db: float | None,
     turns: tuple[Iterator[Interval], Iterator[Interval]],
     used: set[_Key],
+    room: int | None,
 ) -> MixtureRow:
     for _ in range(_TRIES):
-        draw = _draw(rng, corpus, next(turns[0]), next(turns[1]))
-        if draw.audible and draw.key not in used:
+        draw = _draw(rng, corpus, next(turns[0]), next(turns[1]), room)
+        if draw.fits and draw.key not in used:
             break
     # A small corpus runs out of new pairs; two rows of one pair still differ in their stretches.
-    if not draw.audible:
-        raise InputError("only silence was drawn", corpus.root / draw.voice.path, "check the files")
+    if not draw.fits:
+        what = "only silence, or a single voice, was drawn"
+        raise InputError(what, corpus.root / draw.voice.path, "check the files")
     used.add(draw.key)
     level = round(float(rng.uniform(-36, -18)), 1)
     voice = {
         "id": name, "snr_db": snr_db, "n_samples": len(draw.s), "speaker": draw.voice.speaker,
-        "speech_path": draw.voice.path, "speech_start": draw.start,
+        "speech_path": draw.voice.path, "speech_start": draw.start, "room": room,
     }  # fmt: skip
     if snr_db is None:
         gain, level = _to_level(draw.s, level)
         return MixtureRow(**voice, gain_speech=gain, level_dbfs=level)
     gain_speech, gain_noise, level = gains(draw.s, draw.n, snr_db, level)
     noise = draw.recording
+    noise_class = TALKER if noise.kind == "speech" else noise.noise_class
     return MixtureRow(
         **voice, gain_speech=gain_speech, gain_noise=gain_noise, level_dbfs=level,
-        noise_class=noise.noise_class, noise_group=noise.group, noise_path=noise.path,
+        noise_class=noise_class, noise_group=noise.group, noise_path=noise.path,
         noise_start=noise.start, noise_end=noise.end, noise_offset=draw.offset,
     )  # fmt: skip
 

@@ -9,6 +9,9 @@ at the end, with L = n_samples and i = 0 .. L-1:
     target  = gain_speech s
     mixture = gain_speech s + gain_noise n        # snr_db = "clean": mixture = target
 
+A row with a `room` (the optional last column) stands in that simulated room (tinyse.audio.rooms):
+s and n are what its microphone hears of them, cut to L samples, and the target is reverberant.
+
 A list may instead hold ready pairs: columns `id, noisy, clean`, optionally `snr_db, group`.  A
 folder with `noisy_testset_wav/` and `clean_testset_wav/` (VoiceBank-DEMAND), or `noisy/` and
 `clean/`, with equal file names is such a list too.
@@ -26,9 +29,10 @@ from numpy.typing import NDArray
 
 from tinyse.audio.decoded import decoded
 from tinyse.audio.io import FORMATS, read_audio
+from tinyse.audio.rooms import draw_room
 from tinyse.audio.tables import Row, Table, read_table, to_csv
 from tinyse.errors import InputError
-from tinyse.files import sha256
+from tinyse.files import packaged, sha256
 
 MIXTURE_COLUMNS = (
     "id", "snr_db", "level_dbfs", "n_samples",
@@ -36,11 +40,14 @@ MIXTURE_COLUMNS = (
     "noise_class", "noise_group", "noise_path", "noise_start", "noise_end", "noise_offset",
     "gain_speech", "gain_noise",
 )  # fmt: skip
+ROOM = "room"
 _REQUIRED = tuple(
     c for c in MIXTURE_COLUMNS if c not in ("level_dbfs", "noise_class", "noise_group")
 )
 PAIR_FOLDERS = (("noisy_testset_wav", "clean_testset_wav"), ("noisy", "clean"))
 CLEAN = "clean"
+RT60_S = (0.15, 0.7)  # of the rooms of lists
+_LIST_ROOMS = 2  # stream of rooms that no training mixture uses
 _REMEDY = "expected the columns of a mixture list or of ready pairs (id, noisy, clean)"
 
 
@@ -62,6 +69,7 @@ class MixtureRow(msgspec.Struct, frozen=True, kw_only=True):
     noise_end: int = 0
     noise_offset: int = 0
     gain_noise: float = 0.0
+    room: int | None = None
 
     @property
     def group(self) -> str:
@@ -125,11 +133,24 @@ def read_list(path: Path, root: Path | None = None) -> MixtureList:
     return MixtureList(path.name, sha256(path), root, rows)
 
 
+def find_list(name: str | Path, data: Path | None) -> MixtureList:
+    """The list at the path `name`, or called so in the folder `data` or among the packaged ones.
+
+    The audio of a packaged list lies below `data`.
+    """
+    if Path(name).exists():
+        return read_list(Path(name))
+    own = packaged("lists", str(name))
+    if data is not None and own.is_file() and not (data / name).exists():
+        return read_list(own, data)
+    return read_list(Path(name) if data is None else data / name)
+
+
 def list_csv(rows: list[MixtureRow]) -> str:
     """The CSV text of mixture rows, gains with full precision."""
-    return to_csv(
-        MIXTURE_COLUMNS, ([_cell(row, column) for column in MIXTURE_COLUMNS] for row in rows)
-    )
+    roomy = any(row.room is not None for row in rows)
+    columns = (*MIXTURE_COLUMNS, ROOM) if roomy else MIXTURE_COLUMNS
+    return to_csv(columns, ([_cell(row, column) for column in columns] for row in rows))
 
 
 def render(mixtures: MixtureList, row: MixtureRow | PairRow) -> Mixture:
@@ -137,7 +158,7 @@ def render(mixtures: MixtureList, row: MixtureRow | PairRow) -> Mixture:
     if isinstance(row, PairRow):
         return _render_pair(mixtures, row)
     speech = _stretch(mixtures, row.id, row.speech_path, row.speech_start, row.n_samples)
-    target = row.gain_speech * speech
+    target = row.gain_speech * heard(row.room, 0, speech)
     mixture = target
     if row.snr_db is not None:
         length = row.noise_end - row.noise_start
@@ -145,11 +166,16 @@ def render(mixtures: MixtureList, row: MixtureRow | PairRow) -> Mixture:
         noise = np.take(
             recording, np.arange(row.noise_offset, row.noise_offset + row.n_samples), mode="wrap"
         )
-        mixture = target + row.gain_noise * noise
+        mixture = target + row.gain_noise * heard(row.room, 1, noise)
     return Mixture(
         row.id, mixture.astype(np.float32), target.astype(np.float32),
         row.speaker, row.noise_class, row.snr_db,
     )  # fmt: skip
+
+
+def heard(room: int | None, source: int, sound: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`sound` from a source's place in a list's room; as it is where there is no room."""
+    return sound if room is None else draw_room(_LIST_ROOMS, room, RT60_S).heard(sound, source)
 
 
 def _stretch(
@@ -189,6 +215,7 @@ def _mixture(row: Row, root: Path) -> MixtureRow:
         "speech_path": row.file("speech_path", root),
         "speech_start": row.integer("speech_start"),
         "gain_speech": row.number_in("gain_speech"),
+        "room": row.integer(ROOM) if row.text(ROOM) else None,
     }
     return MixtureRow(**fields) if clean else MixtureRow(**fields, **_noise(row, root))
 

@@ -4,9 +4,13 @@ The process that mixes only cuts, changes speed and adds noises.  What is one ga
 (equalisers, SNR, level) travels as numbers and is applied on the spectra inside the training
 graph, which is 14 times cheaper than filtering here.
 
-    speech, noise   float32 [B, (frames + 1) * 256]
+    speech, noise   float32 [B, (frames + 1) * 256]; speech is all zero in rows of noise alone
     equaliser       float32 [B, 2, 257], gain per bin of speech and of noise
     snr_db, level_dbfs   float32 [B]
+
+A row is drawn in this order: a stretch of speech, noises (recordings, babble, one or two other
+talkers, made tones and knocks), the room they are in, rumble, wandering levels, equalisers.  The
+reference is the speech as the microphone hears it, with its room, early and late.
 """
 
 from __future__ import annotations
@@ -16,6 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tinyse.audio import disturbances
+from tinyse.audio.rooms import SOURCES, Room, draw_room
 from tinyse.errors import MissingExtra
 from tinyse.features import BINS, HOP, RATE
 from tinyse.recipe import Mixing
@@ -24,6 +30,7 @@ from tinyse.recipe import Mixing
 _ROWS_PER_STEP = 100_000
 _MIN_RMS = 1e-4  # of full scale: a quieter cut is drawn again
 _ATTEMPTS = 20
+_TRAIN_ROOMS = 1  # stream of rooms that no list uses
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,9 @@ class Mixer:
         self._speech, self._noise = _Drawer(speech), _Drawer(noise)
         self._mixing, self._seed = mixing, seed
         self.samples = self.samples_of(frames)
+        count = mixing.rooms if mixing.room_share else 0
+        # The same rooms for every seed of a run, so that seeds differ in nothing but chance.
+        self._rooms = [draw_room(_TRAIN_ROOMS, k, mixing.room_rt60_s) for k in range(count)]
 
     @staticmethod
     def samples_of(frames: int) -> int:
@@ -71,28 +81,73 @@ class Mixer:
         key = [self._seed, step * _ROWS_PER_STEP + row]
         random = np.random.Generator(np.random.Philox(key=key))
         mixing = self._mixing
-        speech = self._cut(self._speech, random, change_speed=True)
-        noise = self._draw_noise(random)
-        high = random.random() < mixing.high_snr_share
-        snr = random.uniform(*(mixing.high_snr_db if high else mixing.snr_db))
+        room = self._rooms[random.integers(len(self._rooms))] if self._in_room(random) else None
+        speech = _heard(self._cut(self._speech, random, change_speed=True), room, 0)
+        snr = self._snr(random)
+        if random.random() < mixing.talker_share:
+            noise, snr = self._talkers(random, room), random.uniform(*mixing.talker_snr_db)
+        else:
+            noise = self._noises(random, room)
+        if random.random() < mixing.rumble_share:
+            rumble = disturbances.rumble(random, self.samples)
+            noise = _unit_rms(noise) + _decibels(random.uniform(*mixing.rumble_db)) * rumble
+        speech = self._wandering(random, speech)
+        noise = self._wandering(random, noise)
+        if random.random() < mixing.pause_share:
+            speech = speech * disturbances.pause(random, self.samples)
+        if random.random() < mixing.noise_only_share:
+            speech = np.zeros_like(speech)
+        microphone = self._equaliser(random, mixing.microphone_db)
+        colours = [self._equaliser(random, mixing.equaliser_db) for _ in range(2)]
         return {
             "speech": speech,
             "noise": noise,
-            "equaliser": np.stack([self._equaliser(random), self._equaliser(random)]),
+            "equaliser": np.stack(colours) * microphone,
             "snr_db": np.float32(snr),
             "level_dbfs": np.float32(random.uniform(*mixing.level_dbfs)),
         }
 
-    def _draw_noise(self, random: np.random.Generator) -> NDArray[np.float32]:
+    def _in_room(self, random: np.random.Generator) -> bool:
+        return random.random() < self._mixing.room_share and bool(self._rooms)
+
+    def _snr(self, random: np.random.Generator) -> float:
+        mixing = self._mixing
+        high = random.random() < mixing.high_snr_share
+        return random.uniform(*(mixing.high_snr_db if high else mixing.snr_db))
+
+    def _noises(self, random: np.random.Generator, room: Room | None) -> NDArray[np.float32]:
+        """Recordings or babble, and now and then something made, each from its own place."""
         mixing = self._mixing
         if random.random() < mixing.babble_share:
             voices = random.integers(mixing.babble_voices[0], mixing.babble_voices[1] + 1)
-            return sum(_unit_rms(self._cut(self._speech, random, True)) for _ in range(voices))
-        noise = self._cut(self._noise, random, change_speed=True)
+            noise = _heard(self._voices(random, voices), room, 1)
+        else:
+            noise = _heard(self._cut(self._noise, random, change_speed=True), room, 1)
         if random.random() < mixing.second_noise_share:
-            second = _unit_rms(self._cut(self._noise, random, change_speed=True))
-            noise = _unit_rms(noise) + np.float32(10 ** random.uniform(-0.5, 0.0)) * second
+            noise = _with(random, noise, self._cut(self._noise, random, True), room)
+        for share, made in (
+            (mixing.tone_share, disturbances.tones),
+            (mixing.transient_share, disturbances.transients),
+        ):
+            if random.random() < share:
+                noise = _with(random, noise, made(random, self.samples), room)
         return noise
+
+    def _talkers(self, random: np.random.Generator, room: Room | None) -> NDArray[np.float32]:
+        """One or two other talkers, and in half of the rows a weaker noise behind them."""
+        noise = _heard(self._voices(random, random.integers(1, 3)), room, 1)
+        if random.random() < 0.5:
+            noise = _with(random, noise, self._cut(self._noise, random, True), room)
+        return noise
+
+    def _voices(self, random: np.random.Generator, count: int) -> NDArray[np.float32]:
+        return sum(_unit_rms(self._cut(self._speech, random, True)) for _ in range(count))
+
+    def _wandering(self, random: np.random.Generator, sound: NDArray) -> NDArray[np.float32]:
+        if random.random() >= self._mixing.wandering_share:
+            return sound
+        bound = self._mixing.wandering_db
+        return sound * disturbances.level_curve(random, self.samples, bound)
 
     def _cut(self, drawer: _Drawer, random: np.random.Generator, change_speed: bool):
         speed = 1.0
@@ -106,10 +161,11 @@ class Mixer:
         cut = cut.astype(np.float32) / 32768
         return (_resampled(cut, speed) if speed != 1.0 else cut)[: self.samples]
 
-    def _equaliser(self, random: np.random.Generator) -> NDArray[np.float32]:
+    @staticmethod
+    def _equaliser(random: np.random.Generator, bound_db: float) -> NDArray[np.float32]:
         """A smooth gain per bin: four cosines over the spectrum, finer ones weaker."""
         order = np.arange(1, 5)[:, None]
-        bound = self._mixing.equaliser_db / order[:, 0]
+        bound = bound_db / order[:, 0]
         curves = np.cos(np.pi * order * np.arange(BINS) / (BINS - 1))
         return (10 ** (random.uniform(-bound, bound) @ curves / 20)).astype(np.float32)
 
@@ -139,6 +195,22 @@ class _Drawer:
             out[filled : filled + len(piece)] = piece
             filled += len(piece)
         return out
+
+
+def _heard(sound: NDArray[np.float32], room: Room | None, source: int) -> NDArray[np.float32]:
+    return sound if room is None else room.heard(sound, source)
+
+
+def _with(
+    random: np.random.Generator, noise: NDArray, second: NDArray, room: Room | None
+) -> NDArray[np.float32]:
+    """`noise` and up to 10 dB below it a `second` one, from the room's last place."""
+    second = _unit_rms(_heard(second, room, SOURCES - 1))
+    return _unit_rms(noise) + _decibels(random.uniform(-10, 0)) * second
+
+
+def _decibels(value: float) -> np.float32:
+    return np.float32(10 ** (value / 20))
 
 
 def _unit_rms(sound: NDArray[np.float32]) -> NDArray[np.float32]:

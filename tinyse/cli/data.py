@@ -116,6 +116,34 @@ def check(manifest: Path, workers: int | None, as_json: bool) -> None:
         raise CheckFailed(kinds, manifest, "correct or remove these rows")
 
 
+@command.command()
+@click.argument("manifest", type=_FOLDER)
+@click.option("-o", "--out", type=_FOLDER, required=True, help="The CSV file to write.")
+@click.option("--split", type=click.Choice(["valid", "test"]), default="valid", show_default=True)
+@click.option("--rows", type=click.IntRange(1, 1000), default=40, show_default=True,
+              help="Rows for each headline SNR.")  # fmt: skip
+@click.option(
+    "--rooms", is_flag=True, help="Each row in a simulated room, other talkers among the noises."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--force", is_flag=True, help="Replace OUT.")
+def draw(
+    manifest: Path, out: Path, split: str, rows: int, rooms: bool, seed: int, force: bool
+) -> None:
+    """Draw a fixed mixture list from a split of MANIFEST.
+
+    The same manifest, rows and seed give the same list.  Rooms need the extra `train`.
+    """
+    from tinyse.audio.corpora import read_manifest
+    from tinyse.audio.draw_lists import write_list
+    from tinyse.errors import InputError
+
+    if out.exists() and not force:
+        raise InputError("is there already", out, "give --force to replace it")
+    write_list(read_manifest(manifest), split, out, rows, seed, rooms)
+    click.echo(str(out))
+
+
 def _check_document(checked: Checked) -> dict[str, object]:
     import msgspec
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from tinyse.audio import pools
 from tinyse.audio.corpora import Corpus, read_manifest
-from tinyse.audio.lists import MixtureList, read_list
+from tinyse.audio.lists import MixtureList, find_list
 from tinyse.errors import InputError, TinySEError
 from tinyse.features import Normalisation
 from tinyse.files import atomic_file, write_json, write_text
@@ -62,7 +62,8 @@ def train(
     (InputError) unless `force`.
     """
     corpus = read_manifest(data / recipe.data.manifest)
-    valid = read_list(data / recipe.data.valid_list)
+    names = filter(None, (recipe.data.valid_list, recipe.data.rooms_list))
+    valid = [find_list(name, data) for name in names]
     record = provenance(recipe, corpus, valid)
     if resume:
         same_run(run / "run.json", record, force)
@@ -81,7 +82,7 @@ class _Run:
     """One process' share of a run: from the last checkpoint to the end."""
 
     def __init__(
-        self, recipe: Recipe, corpus: Corpus, valid: MixtureList, run: Path, resume: bool
+        self, recipe: Recipe, corpus: Corpus, valid: list[MixtureList], run: Path, resume: bool
     ) -> None:
         self._recipe, self._train, self._run = recipe, recipe.train, run
         self._pools = pools.decode(corpus)
@@ -93,7 +94,9 @@ class _Run:
             self._state = State.fresh(initial_parameters(recipe.network, self._train.seed))
             self._progress = Progress()
             self._normalisation = calibrate.normalisation(self._calibration_batches())
-        self._validation = Validation(recipe.network, valid, self._normalisation)
+        self._validations = [
+            Validation(recipe.network, mixtures, self._normalisation) for mixtures in valid
+        ]
 
     @property
     def _steps(self) -> int:
@@ -155,12 +158,17 @@ class _Run:
     def _end_epoch(self, events, clock: _Clock) -> None:
         progress, train = self._progress, self._train
         epoch = progress.step // train.steps_per_epoch - 1
-        gain = self._validation.si_sdr_gain(self._state.parameters)
+        gains = [each.si_sdr_gain(self._state.parameters) for each in self._validations]
+        gain = sum(gains) / len(gains)
         line = {
             "epoch": epoch,
             "step": progress.step,
             "loss": progress.loss_sum / train.steps_per_epoch,
             "valid_si_sdr_gain": gain,
+            **{
+                f"si_sdr_gain_{each.name}": g
+                for each, g in zip(self._validations, gains, strict=True)
+            },
             "learning_rate": learning_rate(train, progress.step - 1),
             "frames_per_s": round(clock.frames_per_s),
             "waiting_share": round(progress.waited_s / max(progress.seconds, 1e-9), 4),

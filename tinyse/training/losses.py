@@ -15,6 +15,8 @@ from tinyse.recipe import Loss, Network
 _TINY = 1e-10
 # Frames of a spectrum hold sum(window^2) * n / hop = 256 times the energy of the sound.
 _ENERGY = WINDOW / 2
+# Rows of noise alone are compared with what is left when 20 dB of it are gone.
+_NOISE_ALONE = 0.01
 
 
 def mixed(batch):
@@ -22,7 +24,9 @@ def mixed(batch):
     speech = _equalised(graph.spectrum(batch["speech"]), batch["equaliser"][:, 0])
     noise = _equalised(graph.spectrum(batch["noise"]), batch["equaliser"][:, 1])
     ratio = 10 ** (batch["snr_db"] / 10)
-    noise = _scaled(noise, ops.sqrt(_level(speech) / (_level(noise) * ratio + _TINY)))
+    ratio = ops.sqrt(_level(speech) / (_level(noise) * ratio + _TINY))
+    # Noise alone has no SNR: it stays as it is, and the level below is its own.
+    noise = _scaled(noise, ops.where(_level(speech) < _TINY, ops.ones_like(ratio), ratio))
     mixture = speech[0] + noise[0], speech[1] + noise[1]
     gain = 10 ** (batch["level_dbfs"] / 20) / ops.sqrt(_level(mixture) + _TINY)
     return _scaled(mixture, gain), _scaled(speech, gain)
@@ -47,39 +51,48 @@ def batch_loss(network: Network, loss: Loss, parameters, batch, mean, std):
     mask = forward(network, parameters, graph.feature_frames(mixture, mean, std))
     estimate = graph.masked(mixture, mask)
     total = 0.0
+    least = _NOISE_ALONE * _level(mixture)
     if loss.snr or loss.si_sdr:
         sound, reference = graph.sound(estimate), graph.sound(target)
         if loss.snr:
-            total = total + loss.snr * negative_snr(sound, reference, loss.snr_cap_db)
+            total = total + loss.snr * negative_snr(sound, reference, loss.snr_cap_db, least)
         if loss.si_sdr:
             total = total + loss.si_sdr * negative_si_sdr(sound, reference)
     if loss.spectral:
-        total = total + loss.spectral * compressed_spectral(estimate, target)
+        total = total + loss.spectral * compressed_spectral(estimate, target, least)
     return total
 
 
-def negative_snr(sound, reference, cap_db: float):
-    """Mean of 10 log10((|reference - sound|^2 + floor) / |reference|^2); the floor caps it."""
-    error = ops.sum((sound - reference) ** 2, axis=1)
-    energy = ops.sum(reference**2, axis=1) + _TINY
+def negative_snr(sound, reference, cap_db: float, least=0.0):
+    """Mean of 10 log10((|reference - sound|^2 + floor) / |reference|^2); the floor caps it.
+
+    least : mean square [B] below which a reference counts as that loud
+    """
+    error = ops.mean((sound - reference) ** 2, axis=1)
+    energy = ops.maximum(ops.mean(reference**2, axis=1), least) + _TINY / 1e3
     ratio = (error + 10 ** (-cap_db / 10) * energy) / energy
     return ops.mean(10 * ops.log10(ratio))
 
 
 def negative_si_sdr(sound, reference):
-    """Mean of -10 log10(|a s|^2 / |e - a s|^2), a = <e, s> / <s, s> (Le Roux et al. 2019)."""
+    """Mean of -10 log10(|a s|^2 / |e - a s|^2), a = <e, s> / <s, s> (Le Roux et al. 2019).
+
+    Rows without a reference count as 0 dB.
+    """
     energy = ops.sum(reference**2, axis=1) + _TINY
     scale = ops.sum(sound * reference, axis=1) / energy
     error = ops.sum((sound - scale[:, None] * reference) ** 2, axis=1)
-    return ops.mean(10 * ops.log10((error + _TINY) / (scale**2 * energy + _TINY)))
+    loss = 10 * ops.log10((error + _TINY) / (scale**2 * energy + _TINY))
+    return ops.mean(ops.where(energy > 2 * _TINY, loss, ops.zeros_like(loss)))
 
 
-def compressed_spectral(estimate, target, power: float = 0.3):
+def compressed_spectral(estimate, target, least=0.0, power: float = 0.3):
     """0.7 magnitude + 0.3 complex distance of spectra with magnitudes to the power 0.3.
 
-    Rows are brought to one level first, so that quiet rows count (Braun and Tashev 2020).
+    Rows are brought to one level first, so that quiet rows count (Braun and Tashev 2020); a
+    target below the mean square `least` [B] counts as that loud.
     """
-    level = ops.sqrt(_level(target) + _TINY)
+    level = ops.sqrt(ops.maximum(_level(target), least) + _TINY)
     estimate, target = _scaled(estimate, 1 / level), _scaled(target, 1 / level)
     # The small offset keeps the gradient of x^0.15 finite at empty bins.
     raised = [(graph.power(s) + 1e-6) ** (power / 2) for s in (estimate, target)]

@@ -20,14 +20,14 @@ from tinyse.recipe import Recipe, to_toml
 _SAME = ("recipe_sha256", "manifest_sha256", "valid_list_sha256", "seed", "backend", "cores")
 
 
-def provenance(recipe: Recipe, corpus: Corpus, valid: MixtureList) -> dict:
+def provenance(recipe: Recipe, corpus: Corpus, valid: list[MixtureList]) -> dict:
     """What `run.json` says before the first step."""
     return {
         "schema": 1,
         "recipe": recipe.name,
         "recipe_sha256": hashlib.sha256(to_toml(recipe).encode()).hexdigest(),
         "manifest_sha256": corpus.sha256,
-        "valid_list_sha256": valid.sha256,
+        "valid_list_sha256": [mixtures.sha256 for mixtures in valid],
         "seed": recipe.train.seed,
         "backend": backend.NAME,
         # XLA adds in an order that depends on the threads it has.

@@ -7,6 +7,7 @@ inverse STFT and two dot products a row.
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -32,6 +33,7 @@ class Validation:
         if not rows:
             raise InputError("has no row at -5, 0, 5 or 10 dB", mixtures.name, "use another list")
         self._rows = [_Row.of(render(mixtures, row), normalisation) for row in rows]
+        self.name = Path(mixtures.name).stem
         # One shape, so that one program serves all rows; rows of alike length stand together.
         self._rows.sort(key=lambda row: len(row.features))
         self._frames = len(self._rows[-1].features)
