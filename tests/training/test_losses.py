@@ -37,3 +37,20 @@ def test_mixtures_have_the_snr_and_the_level_that_was_drawn():
     # The end blocks lie in one window instead of two, hence the tolerance.
     rms = np.sqrt(np.mean(np.asarray(graph.sound(mixture)) ** 2, axis=1))
     np.testing.assert_allclose(20 * np.log10(rms), drawn["level_dbfs"], atol=0.5)
+
+
+def test_noise_alone_is_judged_by_what_is_left_of_it():
+    silence, left = np.zeros_like(REFERENCE), 0.1 * REFERENCE
+    least = 0.01 * np.mean(REFERENCE**2, axis=1)
+    assert float(negative_snr(left, silence, 30.0, least)) == pytest.approx(0.0, abs=0.01)
+    assert float(negative_snr(silence, silence, 30.0, least)) == pytest.approx(-30, abs=0.01)
+    assert float(negative_si_sdr(left, silence)) == 0
+
+
+def test_a_row_of_noise_alone_has_the_level_that_was_drawn():
+    drawn = batch()
+    drawn["speech"] = np.zeros_like(drawn["speech"])
+    mixture, target = mixed(drawn)
+    assert not np.asarray(target[0]).any()
+    rms = np.sqrt(np.mean(np.asarray(graph.sound(mixture)) ** 2, axis=1))
+    np.testing.assert_allclose(20 * np.log10(rms), drawn["level_dbfs"], atol=0.5)

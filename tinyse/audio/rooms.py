@@ -95,7 +95,7 @@ def _images(size, rt60, microphone, places) -> list[NDArray[np.float64]]:
     try:
         import pyroomacoustics
     except ModuleNotFoundError as error:
-        raise MissingExtra("pyroomacoustics", "train") from error
+        raise MissingExtra("pyroomacoustics", "rooms") from error
     # Eyring's absorption for the wanted time, within what walls can do.
     surface = 2 * (size[0] * size[1] + size[1] * size[2] + size[0] * size[2])
     absorption = 1 - np.exp(-0.161 * size.prod() / (surface * rt60))

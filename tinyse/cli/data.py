@@ -132,7 +132,7 @@ def draw(
 ) -> None:
     """Draw a fixed mixture list from a split of MANIFEST.
 
-    The same manifest, rows and seed give the same list.  Rooms need the extra `train`.
+    The same manifest, rows and seed give the same list.  Rooms need the extra `rooms`.
     """
     from tinyse.audio.corpora import read_manifest
     from tinyse.audio.draw_lists import write_list
