@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyse.quant import IntegerNetwork, Quantisation, quantise_network, read_weights
+from tinyse.quant import IntegerNetwork, Quantisation, quantise_for, read_weights
 
 BANDS = 128
+FEATURES = Quantisation(2.0**-5)
 
 
 def float_weights(
@@ -21,8 +22,9 @@ def float_weights(
     outputs: int = BANDS,
     seed: int = 0,
     gain: float = 1.6,
+    gru: tuple[int, ...] = (),
 ) -> dict[str, NDArray[np.float32]]:
-    """The arrays of a weights.npz, with ranges measured on random frames."""
+    """The arrays of a weights.npz, with ranges measured on random frames; GRUs behind LSTMs."""
     generator = np.random.default_rng(seed)
     arrays: dict[str, NDArray] = {}
     width = inputs
@@ -37,6 +39,11 @@ def float_weights(
         bias = generator.normal(0, 0.3, 4 * units)
         bias[units : 2 * units] += 1
         arrays[f"lstm_{index}/bias"] = bias
+        width = units
+    for index, units in enumerate(gru):
+        arrays[f"gru_{index}/kernel"] = matrix(width, 3 * units) / 2
+        arrays[f"gru_{index}/recurrent"] = matrix(units, 3 * units) / 2
+        arrays[f"gru_{index}/bias"] = generator.normal(0, 0.3, (2, 3 * units))
         width = units
     for name, units in [*((f"dense_{i}", u) for i, u in enumerate(dense)), ("mask", outputs)]:
         arrays[f"{name}/kernel"] = matrix(width, units)
@@ -60,9 +67,11 @@ def features(count: int, seed: int = 0, width: int = BANDS) -> NDArray[np.float3
     return np.clip(np.array(rows), -4, 4).astype(np.float32)
 
 
-def frames(count: int, seed: int = 0, width: int = BANDS) -> NDArray[np.int8]:
-    """The same, quantised at 2^-5."""
-    return Quantisation(2.0**-5).quantise(features(count, seed, width))
+def frames(
+    count: int, seed: int = 0, width: int = BANDS, of: Quantisation = FEATURES
+) -> NDArray[np.integer]:
+    """The same, quantised; at 2^-5 in int8 unless told otherwise."""
+    return of.quantise(features(count, seed, width))
 
 
 def float_forward(arrays: dict[str, NDArray], x: NDArray) -> dict[str, NDArray]:
@@ -71,6 +80,8 @@ def float_forward(arrays: dict[str, NDArray], x: NDArray) -> dict[str, NDArray]:
     for name in dict.fromkeys(key.split("/")[0] for key in arrays):
         if name.startswith("lstm"):
             x, found[f"{name}/cell"] = _lstm(arrays, name, x)
+        elif name.startswith("gru"):
+            x = _gru(arrays, name, x)
         elif name.startswith("dense"):
             found[f"{name}/output"] = x = np.maximum(_affine(arrays, name, x), 0)
         elif name == "mask":
@@ -105,6 +116,19 @@ def _lstm(arrays: dict[str, NDArray], name: str, x: NDArray) -> tuple[NDArray, N
     return np.array(hidden), np.array(cells)
 
 
+def _gru(arrays: dict[str, NDArray], name: str, x: NDArray) -> NDArray:
+    from_input, from_hidden = arrays[f"{name}/bias"]
+    h = np.zeros(len(from_input) // 3)
+    hidden = []
+    for row in x @ arrays[f"{name}/kernel"] + from_input:
+        back = np.split(h @ arrays[f"{name}/recurrent"] + from_hidden, 3)
+        z, r, n = np.split(row, 3)
+        z = _sigmoid(z + back[0])
+        h = z * h + (1 - z) * np.tanh(n + _sigmoid(r + back[1]) * back[2])
+        hidden.append(h)
+    return np.array(hidden)
+
+
 @cache
 def integer_network(
     lstm: tuple[int, ...] = (256, 256),
@@ -112,12 +136,14 @@ def integer_network(
     inputs: int = BANDS,
     outputs: int = BANDS,
     seed: int = 0,
+    profile: str = "fused",
+    gru: tuple[int, ...] = (),
 ) -> IntegerNetwork:
     """The quantised form of `float_weights`."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.npz"
-        np.savez(path, **float_weights(lstm, dense, inputs, outputs, seed))
-        return quantise_network(read_weights(path), "random")
+        np.savez(path, **float_weights(lstm, dense, inputs, outputs, seed, gru=gru))
+        return quantise_for(read_weights(path), "random", profile)
 
 
 def small_network() -> IntegerNetwork:

@@ -146,3 +146,17 @@ def test_command(run_folder):
     assert again.stderr.count("\n") == 1 and "give --force" in again.stderr
     forced = runner.invoke(main, ["export", str(run_folder), "--force", "--json"])
     assert json.loads(forced.stdout)["model"] == "small"
+
+
+@pytest.mark.parametrize("profile", ["fused16x8", "step16x8", "step8"])
+def test_other_profiles(run_folder, tmp_path, profile):
+    path = export_model(run_folder, tmp_path, profile)
+    file = load(path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    kind = file.network.input.dtype.name
+    assert file.profile == manifest["profile"] == profile
+    assert manifest["input"]["type"] == manifest["output"]["type"] == kind
+    assert len(manifest["operators"]) == len(file.model.operators)
+    with np.load(golden(path, features(20, 3, 11), tmp_path / "golden.npz")) as arrays:
+        assert arrays["features_q"].dtype == arrays["mask_q"].dtype == arrays["h_lstm_0"].dtype
+        assert arrays["features_q"].dtype == kind

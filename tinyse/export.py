@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from tinyse import __version__
 from tinyse.audit import byte_accounts, interface
 from tinyse.errors import InputError
 from tinyse.files import atomic_file, json_bytes, read_bytes, sha256, write_together
-from tinyse.quant import quantise_network, read_weights
+from tinyse.quant import quantise_for, read_weights
 from tinyse.quant.weights import find_weights
 from tinyse.tflite.check import CheckedFile, check_bytes, load
 from tinyse.tflite.schema import schema_module, schema_version
@@ -34,24 +35,27 @@ def export_model(
     profile: str = "fused",
     force: bool = False,
     name: str | None = None,
+    packed: Callable[[CheckedFile], dict[str, bytes]] | None = None,
 ) -> Path:
     """Writes model.tflite and manifest.json into `out_dir` and returns the former's path.
 
+    `packed` makes other files of the checked one, name -> bytes, that are written with it.
     `source` is a run, a published model's folder or a weights.npz; `name`, which the file will
     carry, is the recipe's unless given.  Raises InputError, and writes nothing, for weights that
     cannot be used or an output that exists.
     """
     weights, out_dir = find_weights(source), Path(out_dir)
     if not force:
-        _refuse_existing(out_dir)
-    network = quantise_network(read_weights(weights), name or _model_name(weights))
+        _refuse_existing(out_dir, (MODEL, MANIFEST))
+    network = quantise_for(read_weights(weights), name or _model_name(weights), profile)
     data = serialise(network, profile)
     checked = check_bytes(data, weights)  # what does not pass is the weights' fault
+    files = {MODEL: data, **(packed(checked) if packed else {})}
+    if not force:
+        _refuse_existing(out_dir, files)
+    manifest = json_bytes(_manifest(checked, files, weights, profile))
     write_together(
-        {
-            out_dir / MODEL: data,
-            out_dir / MANIFEST: json_bytes(_manifest(checked, weights, profile)),
-        }
+        {out_dir / name: content for name, content in (*files.items(), (MANIFEST, manifest))}
     )
     return out_dir / MODEL
 
@@ -59,8 +63,8 @@ def export_model(
 def golden(model: Path | str, features: NDArray[np.float32], path: Path | str) -> Path:
     """Writes golden.npz: what the file `model` makes of feature frames [T, n], from its reset.
 
-    features float32 [T, n], features_q int8 [T, n], mask_q int8 [T, m], and after each frame
-    h_<layer> int8 and c_<layer> int16 [T, units].
+    features float32 [T, n], features_q [T, n], mask_q [T, m], and after each frame h_<layer> and
+    c_<layer> [T, units], in the types of the file: int8, a fused cell state int16.
     """
     from tinyse.runtimes.interface import trace
     from tinyse.runtimes.oracle import Oracle
@@ -79,10 +83,10 @@ def golden(model: Path | str, features: NDArray[np.float32], path: Path | str) -
     return Path(path)
 
 
-def _refuse_existing(out_dir: Path) -> None:
-    for file in (MODEL, MANIFEST):
-        if (out_dir / file).exists():
-            raise InputError("already exists", out_dir / file, "give --force to replace it")
+def _refuse_existing(out_dir: Path, names: Iterable[str]) -> None:
+    for name in names:
+        if (out_dir / name).exists():
+            raise InputError("already exists", out_dir / name, "give --force to replace it")
 
 
 def _model_name(weights: Path) -> str:
@@ -99,8 +103,9 @@ def _model_name(weights: Path) -> str:
     return name
 
 
-def _manifest(file: CheckedFile, weights: Path, profile: str) -> dict[str, Any]:
-    digest = hashlib.sha256(file.data).hexdigest()
+def _manifest(
+    file: CheckedFile, files: dict[str, bytes], weights: Path, profile: str
+) -> dict[str, Any]:
     beside = {
         key: sha256(weights.parent / name)
         for key, name in (("recipe", "recipe.toml"), ("run", "run.json"))
@@ -110,7 +115,10 @@ def _manifest(file: CheckedFile, weights: Path, profile: str) -> dict[str, Any]:
         "schema": SCHEMA,
         "model": file.network.name,
         "profile": profile,
-        "files": {MODEL: {"sha256": digest, "bytes": len(file.data)}},
+        "files": {
+            name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+            for name, data in files.items()
+        },
         "source": {"weights": sha256(weights), **beside},
         "versions": {
             "tinyse": __version__,

@@ -1,6 +1,6 @@
 """A child process that damages a valid file and runs whatever still passes the checks.
 
-    python -m tests.fuzz.run_damaged FIRST_SEED COUNT
+    python -m tests.fuzz.run_damaged FIRST_SEED COUNT PROFILE
 
 Prints each seed before it is tried, so that the last line of a crash names it, and at the end how
 many files were refused and how many ran.
@@ -15,7 +15,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from tests.network_maker import frames
-from tests.tflite.edited import valid_file
+from tests.tflite.edited import valid_file, valid_step_file
 from tinyse.errors import InputError
 from tinyse.runtimes.litert import LiteRT
 from tinyse.runtimes.oracle import Oracle
@@ -23,13 +23,18 @@ from tinyse.runtimes.tflm import TFLM
 from tinyse.tflite.check import check_bytes
 
 
-def damaged(seed: int) -> bytes:
+def whole(profile: str) -> bytes:
+    """A valid file of that profile."""
+    return valid_file() if profile == "fused" else valid_step_file(profile)
+
+
+def damaged(seed: int, profile: str = "fused") -> bytes:
     """The valid file with one to five changed bytes, one bit at a time or whole."""
     generator = np.random.default_rng(seed)
-    data = bytearray(valid_file())
+    data = bytearray(whole(profile))
     for position in generator.integers(0, len(data), generator.integers(1, 6)):
-        whole = generator.integers(0, 2)
-        data[position] ^= generator.integers(1, 256) if whole else 1 << generator.integers(0, 8)
+        many = generator.integers(0, 2)
+        data[position] ^= generator.integers(1, 256) if many else 1 << generator.integers(0, 8)
     return bytes(data)
 
 
@@ -40,7 +45,7 @@ def runs(data: bytes) -> bool:
         runtime = TFLM(file)
     except InputError:
         return False
-    x = frames(5, 0, file.network.layers[0].width)
+    x = frames(5, 0, file.network.layers[0].width, file.network.input)
     assert np.array_equal(runtime.run(x), Oracle(file.network).run(x))
     if find_spec("ai_edge_litert"):
         with contextlib.suppress(InputError):  # LiteRT demands more than TFLM, but must not crash
@@ -48,13 +53,13 @@ def runs(data: bytes) -> bool:
     return True
 
 
-def main(first: int, count: int) -> None:
+def main(first: int, count: int, profile: str) -> None:
     passed = 0
     for seed in range(first, first + count):
         print(seed, flush=True)
-        passed += runs(damaged(seed))
+        passed += runs(damaged(seed, profile))
     print(f"{passed} of {count} damaged files pass and give the oracle's bytes")
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.run_damaged import damaged
+from tests.fuzz.run_damaged import damaged, whole
 from tests.tflite.edited import valid_file
 from tinyse.errors import InputError
 from tinyse.tflite.check import check_bytes
@@ -19,23 +19,29 @@ from tinyse.tflite.check import check_bytes
 ROOT = Path(__file__).resolve().parents[2]
 
 
+PROFILES = ("fused", "step16x8", "step8")
+
+
+@pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("part", range(4))
-def test_flipped_bytes_end_in_input_errors(part):
+def test_flipped_bytes_end_in_input_errors(part, profile):
     for seed in range(500 * part, 500 * (part + 1)):
         with contextlib.suppress(InputError):
-            check_bytes(damaged(seed))
+            check_bytes(damaged(seed, profile))
 
 
-def test_every_truncation_is_refused():
-    data = valid_file()
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_truncation_is_refused(profile):
+    data = whole(profile)
     for length in range(0, len(data), 7):
         with pytest.raises(InputError):
             check_bytes(data[:length])
 
 
-def test_zeroed_words_are_survived():
-    data = valid_file()
-    for start in range(0, len(data), 12):
+@pytest.mark.parametrize("profile", PROFILES)
+def test_zeroed_words_are_survived(profile):
+    data = whole(profile)
+    for start in range(0, len(data), 12 * -(-len(data) // 12_000)):
         with contextlib.suppress(InputError):
             check_bytes(data[:start] + bytes(4) + data[start + 4 :])
 
@@ -58,9 +64,10 @@ def test_any_offset_anywhere(data):
         check_bytes(valid[:start] + offset.to_bytes(4, "little") + valid[start + 4 :])
 
 
-def test_what_passes_the_checks_can_be_run():
+@pytest.mark.parametrize("profile", PROFILES)
+def test_what_passes_the_checks_can_be_run(profile):
     pytest.importorskip("tflite_micro")
-    command = [sys.executable, "-m", "tests.fuzz.run_damaged", "10000", "200"]
+    command = [sys.executable, "-m", "tests.fuzz.run_damaged", "10000", "200", profile]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     last = done.stdout.splitlines()[-1] if done.stdout else "nothing"
     print(last)

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tinyse.quant import Multiplier, multiply, quantize_multiplier, r12
+from tinyse.quant import Multiplier, multiply, multiply_wide, quantize_multiplier, r12
 
 positive = st.floats(2.0**-30, 2.0**20, allow_subnormal=False)
 
@@ -85,3 +85,16 @@ def test_products_of_rounded_scales_are_exact_in_float32(a, b):
 def test_r12_keeps_twelve_bits_and_is_idempotent(scale):
     assert r12(r12(scale)) == r12(scale)
     assert abs(r12(scale) / scale - 1) <= 2.0**-12
+
+
+@given(
+    st.integers(-(2**46), 2**46),
+    st.floats(2.0**-30, 2.0**6, exclude_min=True),
+)
+def test_the_wide_product_is_one_rounding_of_16_bits(x, ratio):
+    """`MultiplyByQuantizedMultiplier` of int64, told with Python's integers."""
+    q, shift = quantize_multiplier(ratio)
+    q16 = (q + (1 << 15)) >> 16 if q < 0x7FFF0000 else 0x7FFF
+    expected = (x * q16 + (1 << (14 - shift))) >> (15 - shift)
+    assert int(multiply_wide(np.array([x]), Multiplier.of(np.array([ratio])))[0]) == expected
+    assert abs(expected - x * ratio) <= 1 + abs(x * ratio) * 2.0**-14

@@ -8,7 +8,8 @@ import pytest
 from tests.network_maker import BANDS, frames, integer_network, small_network
 from tinyse.errors import InputError
 from tinyse.runtimes import StatefulRuntime, open_runtime, trace
-from tinyse.runtimes.oracle import CHUNK, Oracle
+from tinyse.runtimes.integer_layers import CHUNK
+from tinyse.runtimes.oracle import Oracle
 from tinyse.tflite.write import serialise
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import flatbuffers
 
-from tests.network_maker import small_network
+from tests.network_maker import integer_network, small_network
 from tinyse.tflite.schema import schema_module
 from tinyse.tflite.write import serialise
 
@@ -19,10 +20,21 @@ def valid_file() -> bytes:
     return serialise(small_network())
 
 
-def edited(change: Callable[[Any], None]) -> bytes:
-    """The small file after `change` of its ModelT."""
+@cache
+def valid_step_file(profile: str = "step16x8") -> bytes:
+    """A small file with states as inputs and outputs, of an LSTM with a clip and a GRU."""
+    network = integer_network((9,), (5,), 11, 6, 0, profile, (7,))
+    if profile == "step16x8":
+        first = network.layers[0]
+        first = dataclasses.replace(first, cell_clip=300 * first.cell_scale)
+        network = dataclasses.replace(network, layers=(first, *network.layers[1:]))
+    return serialise(network, profile)
+
+
+def edited(change: Callable[[Any], None], data: bytes | None = None) -> bytes:
+    """The small file, or the file `data`, after `change` of its ModelT."""
     schema = schema_module()
-    model = schema.ModelT.InitFromPackedBuf(valid_file(), 0)
+    model = schema.ModelT.InitFromPackedBuf(valid_file() if data is None else data, 0)
     change(model)
     builder = flatbuffers.Builder(0)
     builder.Finish(model.Pack(builder), b"TFL3")

@@ -1,8 +1,16 @@
 """What an integer network is: quantisations, layers in the exported layout, and equality.
 
-    frame int8 [n] -> IntegerLSTM .. -> IntegerDense (ReLU) .. -> IntegerDense (logistic) -> int8
+    frame [n] -> IntegerLSTM, IntegerGRU .. -> IntegerDense (ReLU) .. -> IntegerDense (logistic)
 
     real = scale * (q - zero_point)
+
+Two widths tell one arithmetic from another: `bits` of the activations that go from layer to
+layer, and `gate_bits` of what a recurrent layer computes in.
+
+    bits  gate_bits  profiles
+       8         16  fused
+      16         16  fused16x8, step16x8
+       8          8  step8
 
 Matrices lie as in the file: [out, in], one matrix per gate, zero always the byte 0.
 """
@@ -18,48 +26,62 @@ import numpy as np
 from numpy.typing import NDArray
 
 GATES = ("input", "forget", "cell", "output")  # Keras' order i, f, c, o and the file's
+GRU_GATES = ("update", "reset", "candidate")  # Keras' order z, r, h
 
 
 @dataclass(frozen=True)
 class Quantisation:
-    """One scale and zero point of a tensor; `quantise` and `dequantise` for int8 frames."""
+    """Scale, zero point and width, 8 or 16, of a tensor; `quantise` and `dequantise` for frames."""
 
     scale: float
     zero_point: int = 0
+    bits: int = 8
 
-    def quantise(self, values: NDArray) -> NDArray[np.int8]:
-        """int8 bytes of real values, a half to the even step, saturated."""
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of the steps: int8 or int16."""
+        return np.dtype(f"int{self.bits}")
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The lowest and the highest step."""
+        return -(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1
+
+    def quantise(self, values: NDArray) -> NDArray[np.int8] | NDArray[np.int16]:
+        """Steps of real values, a half to the even step, saturated."""
         steps = np.rint(np.asarray(values, dtype=np.float64) / self.scale) + self.zero_point
-        return np.clip(steps, -128, 127).astype(np.int8)
+        return np.clip(steps, *self.bounds).astype(self.dtype)
 
-    def dequantise(self, steps: NDArray[np.int8]) -> NDArray[np.float32]:
-        """Real values float32 of int8 bytes."""
+    def dequantise(self, steps: NDArray[np.int8] | NDArray[np.int16]) -> NDArray[np.float32]:
+        """Real values float32 of steps."""
         return ((steps.astype(np.float64) - self.zero_point) * self.scale).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class IntegerLSTM:
-    """One UNIDIRECTIONAL_SEQUENCE_LSTM with int8 activations and weights and an int16 cell state.
+    """One LSTM with int8 weights: UNIDIRECTIONAL_SEQUENCE_LSTM, or the same in basic operators.
 
     kernels : four int8 [units, n_in], gates in the order of GATES
     recurrents : four int8 [units, units]
-    biases : four int32 [units], scale input.scale * kernel scale of the gate
+    biases : four [units], int32 (int64 behind a 16-bit input), scale input.scale * kernel scale
     kernel_scales, recurrent_scales : one per gate
     input, hidden : quantisation of the input and of h (which is also the output)
-    cell_scale : a power of two
+    cell_scale : of the cell state, zero point 0; a power of two where it is int16
     cell_clip : in real units, 0 = none
+    gate_bits : width of pre-activations, gates and cell state
     """
 
     name: str
     kernels: tuple[NDArray[np.int8], ...]
     recurrents: tuple[NDArray[np.int8], ...]
-    biases: tuple[NDArray[np.int32], ...]
+    biases: tuple[NDArray[np.integer], ...]
     kernel_scales: tuple[float, ...]
     recurrent_scales: tuple[float, ...]
     input: Quantisation
     hidden: Quantisation
     cell_scale: float
     cell_clip: float = 0.0
+    gate_bits: int = 16
 
     @property
     def units(self) -> int:
@@ -77,9 +99,57 @@ class IntegerLSTM:
         return self.hidden
 
     @property
+    def cell(self) -> Quantisation:
+        """Quantisation of the cell state."""
+        return Quantisation(self.cell_scale, 0, self.gate_bits)
+
+    @property
     def cell_exponent(self) -> int:
         """log2 of the cell scale."""
         return math.frexp(self.cell_scale)[1] - 1
+
+
+@dataclass(frozen=True)
+class IntegerGRU:
+    """One GRU with int8 weights in basic operators, the reset gate behind the recurrent product.
+
+    z, r = sigmoid(W x + b + R h + d);  n = tanh(W x + b + r (R h + d));  h = z h + (1 - z) n
+
+    kernels, recurrents : three int8 [units, n_in] and [units, units], in the order of GRU_GATES
+    biases, recurrent_biases : three [units], int32 (int64 behind 16-bit activations)
+    kernel_scales, recurrent_scales : one per gate
+    input, hidden : quantisation of the input and of h (which is also the output)
+    """
+
+    name: str
+    kernels: tuple[NDArray[np.int8], ...]
+    recurrents: tuple[NDArray[np.int8], ...]
+    biases: tuple[NDArray[np.integer], ...]
+    recurrent_biases: tuple[NDArray[np.integer], ...]
+    kernel_scales: tuple[float, ...]
+    recurrent_scales: tuple[float, ...]
+    input: Quantisation
+    hidden: Quantisation
+
+    @property
+    def units(self) -> int:
+        """Outputs of the layer."""
+        return self.kernels[0].shape[0]
+
+    @property
+    def width(self) -> int:
+        """Inputs of the layer."""
+        return self.kernels[0].shape[1]
+
+    @property
+    def output(self) -> Quantisation:
+        """Quantisation of what the next layer reads."""
+        return self.hidden
+
+    @property
+    def gate_bits(self) -> int:
+        """Width of pre-activations and gates: that of the state they are added to."""
+        return self.hidden.bits
 
 
 @dataclass(frozen=True)
@@ -87,7 +157,7 @@ class IntegerDense:
     """One FULLY_CONNECTED, followed by LOGISTIC where `logistic` is set.
 
     kernel : int8 [units, n_in]
-    bias : int32 [units], scale input.scale * kernel scale of the row
+    bias : [units], int32 (int64 behind a 16-bit input), scale input.scale * kernel scale
     kernel_scales : float64 [units], or [1] for the whole matrix
     accumulated : quantisation of what FULLY_CONNECTED itself puts out
     logistic : quantisation behind LOGISTIC, None where there is none
@@ -95,7 +165,7 @@ class IntegerDense:
 
     name: str
     kernel: NDArray[np.int8]
-    bias: NDArray[np.int32]
+    bias: NDArray[np.integer]
     kernel_scales: NDArray[np.float64]
     input: Quantisation
     accumulated: Quantisation
@@ -118,7 +188,7 @@ class IntegerDense:
         return self.logistic or self.accumulated
 
 
-IntegerLayer = IntegerLSTM | IntegerDense
+IntegerLayer = IntegerLSTM | IntegerGRU | IntegerDense
 
 
 @dataclass(frozen=True)
@@ -144,8 +214,19 @@ class IntegerNetwork:
 
     @property
     def lstms(self) -> tuple[IntegerLSTM, ...]:
-        """The layers with a state."""
+        """The layers with a hidden and a cell state."""
         return tuple(layer for layer in self.layers if isinstance(layer, IntegerLSTM))
+
+    @property
+    def states(self) -> dict[str, tuple[int, Quantisation]]:
+        """`h_<layer>` and `c_<layer>` -> units and quantisation, in the order of the layers."""
+        found = {}
+        for layer in self.layers:
+            if not isinstance(layer, IntegerDense):
+                found[f"h_{layer.name}"] = layer.units, layer.hidden
+            if isinstance(layer, IntegerLSTM):
+                found[f"c_{layer.name}"] = layer.units, layer.cell
+        return found
 
 
 def same(a: Any, b: Any) -> bool:

@@ -1,10 +1,10 @@
 """Float network -> integer network, with the choices of scale that make it exact everywhere.
 
 features      2^-5, zero point 0: they are clipped to +-4 standard deviations
-hidden state  2^-7, zero point 0: |h| < 1 whatever the weights are
+hidden state  2^-7, zero point 0: |h| <= 1 whatever the weights are
 cell state    the power of two that covers the clip of training in int16; without a clip, 1.5 times
               the calibrated range
-LSTM weights  symmetric per gate and matrix; biases in steps of s_input * s_weight
+LSTM, GRU     weights symmetric per gate and matrix; biases in steps of s_input * s_weight
 Dense         symmetric per output row; outputs asymmetric, from zero up behind a ReLU
 logits        at most +-6.24: beyond it the mask byte no longer changes
 mask          1/256, zero point -128, which LOGISTIC prescribes
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from tinyse.quant.network import (
     IntegerDense,
+    IntegerGRU,
     IntegerLayer,
     IntegerLSTM,
     IntegerNetwork,
@@ -49,7 +50,7 @@ def quantise_network(network: FloatNetwork, name: str) -> IntegerNetwork:
     layers: list[IntegerLayer] = []
     arriving = FEATURES
     for layer in network.layers:
-        make = _lstm if layer.kind == "lstm" else _dense
+        make = {"lstm": _lstm, "gru": _gru}.get(layer.kind, _dense)
         layers.append(make(layer, arriving))
         arriving = layers[-1].output
     return IntegerNetwork(name, tuple(layers), np.stack([network.mean, network.std]))
@@ -70,8 +71,29 @@ def _lstm(layer: FloatLayer, arriving: Quantisation) -> IntegerLSTM:
         recurrent_scales=recurrent_scales,
         input=arriving,
         hidden=HIDDEN,
-        cell_scale=_cell_scale(layer),
+        cell_scale=cell_scale(layer),
         cell_clip=layer.cell_clip,
+    )
+
+
+def _gru(layer: FloatLayer, arriving: Quantisation) -> IntegerGRU:
+    kernels = np.split(layer.kernel.T, 3)
+    recurrents = np.split(layer.recurrent.T, 3)
+    kernel_scales = tuple(map(_weight_scale, kernels))
+    recurrent_scales = tuple(map(_weight_scale, recurrents))
+    from_input, from_hidden = (np.split(bias, 3) for bias in layer.bias)
+    pairs = zip(from_input, kernel_scales, strict=True)
+    recurrent_pairs = zip(from_hidden, recurrent_scales, strict=True)
+    return IntegerGRU(
+        name=layer.name,
+        kernels=tuple(map(_weights, kernels, kernel_scales)),
+        recurrents=tuple(map(_weights, recurrents, recurrent_scales)),
+        biases=tuple(_bias(bias, arriving.scale * scale) for bias, scale in pairs),
+        recurrent_biases=tuple(_bias(b, HIDDEN.scale * scale) for b, scale in recurrent_pairs),
+        kernel_scales=kernel_scales,
+        recurrent_scales=recurrent_scales,
+        input=arriving,
+        hidden=HIDDEN,
     )
 
 
@@ -79,18 +101,13 @@ def _dense(layer: FloatLayer, arriving: Quantisation) -> IntegerDense:
     kernel = layer.kernel.T
     scales = np.array([_weight_scale(row) for row in kernel])
     is_mask = layer.kind == "mask"
-    low, high = layer.range
-    if is_mask:
-        low, high = max(low, -LOGIT_BOUND), min(high, LOGIT_BOUND)
-    else:
-        low = 0.0  # behind a ReLU
     return IntegerDense(
         name=layer.name,
         kernel=_weights(kernel, scales[:, None]),
         bias=_bias(layer.bias, arriving.scale * scales),
         kernel_scales=scales,
         input=arriving,
-        accumulated=_asymmetric(low, high),
+        accumulated=accumulated(layer),
         relu=not is_mask,
         logistic=MASK if is_mask else None,
     )
@@ -112,10 +129,19 @@ def _bias(bias: NDArray[np.float32], scale: NDArray | float) -> NDArray[np.int32
     return np.clip(np.rint(bias.astype(np.float64) / scale), -bound, bound).astype(np.int32)
 
 
-def _cell_scale(layer: FloatLayer) -> float:
+def cell_scale(layer: FloatLayer) -> float:
+    """Scale of an LSTM's cell state: the power of two that covers its clip, else its range."""
     low, high = layer.range
     largest = layer.cell_clip or max(abs(low), abs(high), 1.0) * CELL_MARGIN
     return 2.0 ** math.ceil(math.log2(largest / 32768))
+
+
+def accumulated(layer: FloatLayer) -> Quantisation:
+    """Quantisation of what a Dense layer puts out: behind a ReLU, or the logits of the mask."""
+    low, high = layer.range
+    if layer.kind == "mask":
+        return _asymmetric(max(low, -LOGIT_BOUND), min(high, LOGIT_BOUND))
+    return _asymmetric(0.0, high)
 
 
 def _asymmetric(low: float, high: float) -> Quantisation:

@@ -3,9 +3,14 @@
     ratio = q * 2^(s - 31),  2^30 <= q < 2^31
     multiply(x) = round(round(x * 2^max(s,0) * q / 2^31) / 2^max(-s,0))
 
-The two roundings differ: the first takes a half up, the second a half away from zero.  Source:
-`MultiplyByQuantizedMultiplier` in `tensorflow/lite/kernels/internal/common.cc` (built without
-TFLITE_SINGLE_ROUNDING), `QuantizeMultiplier` in `quantization_util.cc`, and gemmlowp's
+The two roundings differ: the first takes a half up, the second a half away from zero.  Behind
+16-bit activations an accumulator has 64 bits, the multiplier only 16 and there is one rounding:
+
+    multiply_wide(x) = round(x * q16 * 2^(s - 15)),  q16 = q rounded to its upper 16 bits
+
+Source: `MultiplyByQuantizedMultiplier` of int32 and of int64 in
+`tensorflow/lite/kernels/internal/common.cc` (built without TFLITE_SINGLE_ROUNDING),
+`QuantizeMultiplier` in `quantization_util.cc`, and gemmlowp's
 `SaturatingRoundingDoublingHighMul` and `RoundingDivideByPOT`.
 """
 
@@ -64,3 +69,10 @@ def multiply(x: NDArray[np.int64], by: Multiplier) -> NDArray[np.int64]:
     high = ((x << by.left) * by.q + (1 << 30)) >> 31
     half = (1 << by.right) >> 1
     return (high + (half - ((high < 0) & (by.right > 0)))) >> by.right
+
+
+def multiply_wide(x: NDArray[np.int64], by: Multiplier) -> NDArray[np.int64]:
+    """`x` int64 [..., n] of an int64 accumulator times ratios below 2^7; |x| stays below 2^47."""
+    q16 = np.where(by.q < 0x7FFF0000, (by.q + (1 << 15)) >> 16, 0x7FFF)
+    shift = 15 - by.left + by.right
+    return (x * q16 + (1 << (shift - 1))) >> shift

@@ -1,6 +1,7 @@
 """The float network of `weights.npz`: parameters, activation ranges, feature statistics.
 
     lstm_k/kernel [n, 4u], lstm_k/recurrent [u, 4u], lstm_k/bias [4u]   gates i, f, c, o
+    gru_k/kernel [n, 3u], gru_k/recurrent [u, 3u], gru_k/bias [2, 3u]   gates z, r, h
     dense_k/kernel [n, m], dense_k/bias [m]                             ReLU
     mask/kernel [n, m], mask/bias [m]                                   logistic
     lstm_k/cell_clip []                                                 optional, 0 = none
@@ -8,12 +9,15 @@
     floor/gains [257]                                                   optional, for evaluation
     range/lstm_k/cell, range/dense_k/output, range/mask/logits [2]      (min, max)
 
-All float32.  The ranges come from training, so exporting needs no data and no Keras.
+All float32.  Layers run in the order in which the file holds their kernels; a GRU is Keras' with
+`reset_after`, its bias that of the input and that of the state.  The ranges come from training, so
+exporting needs no data and no Keras; a GRU needs none, its state stays within +-1.
 """
 
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +29,15 @@ from tinyse.errors import InputError
 from tinyse.files import read_bytes
 
 Arrays = dict[str, NDArray[np.float32]]
+REMEDY = "write it again with tinyse train"
+GATES = {"lstm": 4, "gru": 3}
+LAYER_KERNEL = re.compile(r"((lstm|gru|dense)_\d+|mask)/kernel", re.ASCII)
 RANGES = {"lstm": "cell", "dense": "output", "mask": "logits"}
 
 
 @dataclass(frozen=True)
 class FloatLayer:
-    """One layer: kind lstm, dense or mask; arrays as in the file; range (min, max).
+    """One layer: kind lstm, gru, dense or mask; arrays as in the file; range (min, max).
 
     cell_clip : bound of an LSTM's cell state in training, 0 = none
     """
@@ -46,7 +53,7 @@ class FloatLayer:
     @property
     def units(self) -> int:
         """Outputs of the layer."""
-        return len(self.bias) // (4 if self.kind == "lstm" else 1)
+        return self.kernel.shape[1] // GATES.get(self.kind, 1)
 
 
 @dataclass(frozen=True)
@@ -90,19 +97,16 @@ def _read_arrays(path: Path) -> Arrays:
         with np.load(data, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"is not a weights.npz ({error})", path, "write it again with tinyse train"
-        ) from error
+        raise InputError(f"is not a weights.npz ({error})", path, REMEDY) from error
 
 
 def _wrong(key: str, expected: str, got: str, path: Path) -> InputError:
-    remedy = "write it again with tinyse train"
-    return InputError(f"{key}: expected {expected}, got {got}", path, remedy)
+    return InputError(f"{key}: expected {expected}, got {got}", path, REMEDY)
 
 
 def _taken(arrays: Arrays, key: str, shape: tuple[int, ...] | None, path: Path) -> NDArray:
     if key not in arrays:
-        raise InputError(f"{key} is missing", path, "write it again with tinyse train")
+        raise InputError(f"{key} is missing", path, REMEDY)
     array = arrays.pop(key)
     if array.dtype != np.float32:
         raise _wrong(key, "float32", str(array.dtype), path)
@@ -114,35 +118,47 @@ def _taken(arrays: Arrays, key: str, shape: tuple[int, ...] | None, path: Path) 
 
 
 def _layer_names(arrays: Arrays, path: Path) -> list[str]:
-    """lstm_0 .. dense_0 .. mask, counted without a gap."""
-    present = {key.split("/")[0] for key in arrays}
-    names = []
-    for kind in ("lstm", "dense"):
-        count = sum(name.startswith(f"{kind}_") for name in present)
-        names += [f"{kind}_{index}" for index in range(count)]
-    if "lstm_0" not in names:
-        raise InputError("lstm_0/kernel is missing", path, "write it again with tinyse train")
-    return [*names, "mask"]
+    """Layers in the order of their kernels, mask at the end.
+
+    They are any of lstm_0 .., gru_0 .., dense_0 .., each kind counted without a gap.
+    """
+    names = [key.removesuffix("/kernel") for key in arrays if LAYER_KERNEL.fullmatch(key)]
+    for kind in (*GATES, "dense"):
+        numbered = [name for name in names if name.startswith(f"{kind}_")]
+        for index, name in enumerate(numbered):
+            if name != f"{kind}_{index}":
+                raise InputError(f"{kind}_{index}/kernel is missing before {name}", path, REMEDY)
+    if not names or names[0] == "mask":
+        raise InputError("lstm_0/kernel is missing", path, REMEDY)
+    if "mask" not in names:
+        raise InputError("mask/kernel is missing", path, REMEDY)
+    if names[-1] != "mask":
+        raise InputError(f"{names[-1]} stands behind mask, the last layer", path, REMEDY)
+    return names
 
 
 def _layer(arrays: Arrays, name: str, width: int, path: Path) -> FloatLayer:
     kind = name.split("_")[0]
+    gates = GATES.get(kind, 1)
     kernel = _taken(arrays, f"{name}/kernel", None, path)
     columns = kernel.shape[-1] if kernel.ndim else 0
-    gates = 4 if kind == "lstm" else 1
     if kernel.shape != (width, columns) or not columns or columns % gates:
         expected = f"shape ({width}, {gates if gates > 1 else ''}n)"
         raise _wrong(f"{name}/kernel", expected, str(kernel.shape), path)
     recurrent, cell_clip = None, 0.0
-    if kind == "lstm":
-        if f"{name}/cell_clip" in arrays:
-            cell_clip = float(_taken(arrays, f"{name}/cell_clip", (), path))
+    if kind in GATES:
+        recurrent = _taken(arrays, f"{name}/recurrent", (columns // gates, columns), path)
+    if kind == "lstm" and f"{name}/cell_clip" in arrays:
+        cell_clip = float(_taken(arrays, f"{name}/cell_clip", (), path))
         if cell_clip < 0:
             raise _wrong(f"{name}/cell_clip", "0 or more", f"{cell_clip:g}", path)
-        recurrent = _taken(arrays, f"{name}/recurrent", (columns // 4, columns), path)
-    bias = _taken(arrays, f"{name}/bias", (columns,), path)
-    key = f"range/{name}/{RANGES[kind]}"
+    bias = _taken(arrays, f"{name}/bias", (2, columns) if kind == "gru" else (columns,), path)
+    range_ = _range(arrays, f"range/{name}/{RANGES[kind]}", path) if kind in RANGES else (-1.0, 1.0)
+    return FloatLayer(name, kind, kernel, bias, range_, recurrent, cell_clip)
+
+
+def _range(arrays: Arrays, key: str, path: Path) -> tuple[float, float]:
     low, high = _taken(arrays, key, (2,), path).tolist()
     if low > high:
         raise _wrong(key, "min <= max", f"{low:g} > {high:g}", path)
-    return FloatLayer(name, kind, kernel, bias, (low, high), recurrent, cell_clip)
+    return low, high

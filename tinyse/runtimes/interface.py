@@ -1,7 +1,8 @@
 """What every runtime offers, and what all of them check.
 
 `step` takes one frame and returns one mask; `run` takes many and equals as many steps.  Integer
-runtimes take and return int8, float ones float32 (features within +-4, masks within 0..1).
+runtimes take and return int8, or int16 if the file's activations are (`info.input.dtype`), float
+ones float32 (features within +-4, masks within 0..1).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from tinyse.errors import InputError
 from tinyse.quant import Quantisation
+from tinyse.tflite.check import CheckedFile
 
 
 @dataclass(frozen=True)
@@ -55,33 +57,51 @@ class StatefulRuntime(Runtime, Protocol):
     """A runtime whose states can be read."""
 
     def states(self) -> dict[str, NDArray]:
-        """`h_<layer>` int8 and `c_<layer>` int16 [units] after the last frame."""
+        """`h_<layer>` and `c_<layer>` [units] after the last frame, in the types of the file."""
 
 
 class FrameByFrame(ABC):
-    """`step` and `run` of an interpreter that takes one int8 frame a call.
+    """`step` and `run` of an interpreter that takes one frame a call.
 
-    A subclass sets `_width` and `_outputs` and says in `_invoke` what one call is.
+    A file of the form "step" takes the states as inputs 1, 2, .. and puts out those after the
+    frame as outputs 1, 2, ..; they are carried here.  A subclass says in `_invoke` what one call
+    is, and in `reset` how the interpreter forgets.
     """
 
-    _width: int
-    _outputs: int
+    def __init__(self, file: CheckedFile) -> None:
+        self._network = file.network
+        self._keys = list(file.carried_states)
+        self._carried = [np.empty(0)] * len(self._keys)
+        self._forget()
 
     @abstractmethod
-    def _invoke(self, frame: NDArray[np.int8]) -> NDArray[np.int8]:
-        """Mask of one frame [1, 1, n], any shape."""
+    def _invoke(self, inputs: list[NDArray]) -> list[NDArray]:
+        """The outputs, mask first, of a frame and states, [1, 1, n] each."""
 
-    def step(self, frame: NDArray[np.int8]) -> NDArray[np.int8]:
-        """Mask int8 [m] of one frame int8 [n]."""
+    def _forget(self) -> None:
+        """The carried states as before the first frame: zero, in steps."""
+        for number, key in enumerate(self._keys):
+            units, quantisation = self._network.states[key]
+            zero = np.full((1, 1, units), quantisation.zero_point, quantisation.dtype)
+            self._carried[number] = zero
+
+    def step(self, frame: NDArray[np.integer]) -> NDArray[np.integer]:
+        """Mask [m] of one frame [n]."""
         return self.run(np.asarray(frame)[None])[0]
 
-    def run(self, frames: NDArray[np.int8]) -> NDArray[np.int8]:
-        """Masks int8 [T, m] of frames int8 [T, n]; the state is carried on."""
-        frames = checked_frames(frames, self._width, np.int8)
-        masks = np.empty((len(frames), self._outputs), np.int8)
+    def run(self, frames: NDArray[np.integer]) -> NDArray[np.integer]:
+        """Masks [T, m] of frames [T, n]; the state is carried on."""
+        layers, network = self._network.layers, self._network
+        frames = checked_frames(frames, layers[0].width, network.input.dtype)
+        masks = np.empty((len(frames), layers[-1].units), network.output.dtype)
         for frame, mask in zip(np.ascontiguousarray(frames)[:, None, None, :], masks, strict=True):
-            mask[:] = self._invoke(frame).reshape(-1)
+            gain, *self._carried = self._invoke([frame, *self._carried])
+            mask[:] = gain.reshape(-1)
         return masks
+
+    def _carried_states(self) -> dict[str, NDArray]:
+        """Each carried state [units] under its name."""
+        return {k: v.reshape(-1) for k, v in zip(self._keys, self._carried, strict=True)}
 
 
 def checked_frames(frames: NDArray, width: int, dtype: DTypeLike) -> NDArray:
@@ -94,7 +114,7 @@ def checked_frames(frames: NDArray, width: int, dtype: DTypeLike) -> NDArray:
     return frames
 
 
-def trace(runtime: StatefulRuntime, frames: NDArray[np.int8]) -> dict[str, NDArray]:
+def trace(runtime: StatefulRuntime, frames: NDArray[np.integer]) -> dict[str, NDArray]:
     """`mask` [T, m] and every state [T, units] after each of the frames."""
     rows: dict[str, list[NDArray]] = {}
     for frame in frames:

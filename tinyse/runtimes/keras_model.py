@@ -2,9 +2,9 @@
 
     features float32 [T, n], normalised and within +-4  ->  mask float32 [T, m], 0..1
 
-Its layers are Keras' own LSTM cells and `keras.layers.Dense`, so it is an independent witness of
-what was trained; a cell clip, which Keras does not know, is applied to the state a cell returns.
-States are inputs and outputs of the model and carried from call to call.
+Its layers are Keras' own LSTM cells, `keras.layers.GRU` and `keras.layers.Dense`, so it is an
+independent witness of what was trained; a cell clip, which Keras does not know, is applied to the
+state a cell returns.  States are inputs and outputs of the model and carried from call to call.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from tinyse.network.keras_import import import_keras
 from tinyse.quant import FloatLayer, FloatNetwork, read_weights
 from tinyse.quant.weights import find_weights
 from tinyse.runtimes.interface import RuntimeInfo, checked_frames
+
+STATES = {"lstm": "hc", "gru": "h"}
 
 
 class KerasModel:
@@ -44,8 +46,10 @@ class KerasModel:
 
     def reset(self) -> None:
         """Back to the state before the first frame."""
-        lstms = [layer for layer in self.network.layers if layer.kind == "lstm"]
-        self._states = [np.zeros((1, layer.units), np.float32) for layer in lstms for _ in "hc"]
+        layers = [layer for layer in self.network.layers if layer.kind in STATES]
+        self._states = [
+            np.zeros((1, layer.units), np.float32) for layer in layers for _ in STATES[layer.kind]
+        ]
 
     def step(self, frame: NDArray[np.float32]) -> NDArray[np.float32]:
         """Mask float32 [m] of one feature frame float32 [n]."""
@@ -64,9 +68,10 @@ def build_keras_model(network: FloatNetwork) -> Any:
     features = values = keras.Input((None, len(network.mean)), name="features")
     arriving, leaving = [], []
     for layer in network.layers:
-        if layer.kind == "lstm":
-            states = [keras.Input((layer.units,), name=f"{layer.name}_{part}") for part in "hc"]
-            values, *after = _keras_lstm(layer)(values, initial_state=states)
+        if layer.kind in STATES:
+            parts = STATES[layer.kind]
+            states = [keras.Input((layer.units,), name=f"{layer.name}_{part}") for part in parts]
+            values, *after = _recurrent(layer)(values, initial_state=states)
             arriving += states
             leaving += after
         else:
@@ -79,9 +84,11 @@ def build_keras_model(network: FloatNetwork) -> Any:
     return model
 
 
-def _keras_lstm(layer: FloatLayer) -> Any:
+def _recurrent(layer: FloatLayer) -> Any:
     keras = _keras()
     every = {"return_sequences": True, "return_state": True, "name": layer.name}
+    if layer.kind == "gru":
+        return keras.layers.GRU(layer.units, reset_after=True, **every)
     if not layer.cell_clip:
         return keras.layers.LSTM(layer.units, **every)
 

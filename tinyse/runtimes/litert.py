@@ -10,7 +10,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from tinyse.errors import InputError, MissingExtra
@@ -29,10 +28,10 @@ class LiteRT(FrameByFrame):
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise InputError(f"LiteRT refuses it ({error})", file.path or "model") from error
-        self._input = self._interpreter.get_input_details()[0]["index"]
-        self._output = self._interpreter.get_output_details()[0]["index"]
+        self._inputs = [found["index"] for found in self._interpreter.get_input_details()]
+        self._outputs = [found["index"] for found in self._interpreter.get_output_details()]
+        super().__init__(file)
         network = file.network
-        self._width, self._outputs = network.layers[0].width, network.layers[-1].units
         release = f"ai-edge-litert {version('ai-edge-litert')}"
         self.info = RuntimeInfo(network.input, network.output, None, release, False)
 
@@ -44,11 +43,13 @@ class LiteRT(FrameByFrame):
     def reset(self) -> None:
         """Back to the state before the first frame."""
         self._interpreter.reset_all_variables()
+        self._forget()
 
-    def _invoke(self, frame: NDArray[np.int8]) -> NDArray[np.int8]:
-        self._interpreter.set_tensor(self._input, frame)
+    def _invoke(self, inputs: list[NDArray]) -> list[NDArray]:
+        for index, value in zip(self._inputs, inputs, strict=True):
+            self._interpreter.set_tensor(index, value)
         self._interpreter.invoke()
-        return self._interpreter.get_tensor(self._output)
+        return [self._interpreter.get_tensor(index) for index in self._outputs]
 
 
 def _interpreter_class() -> Any:

@@ -39,7 +39,7 @@ class TFLM(FrameByFrame):
             self._interpreter = package.Interpreter.from_bytes(file.data, intrepreter_config=mode)
         except RuntimeError as error:
             raise InputError(f"TFLM refuses it ({error})", file.path or "model") from error
-        self._width, self._outputs = network.layers[0].width, network.layers[-1].units
+        super().__init__(file)
         self._states = _state_tensors(file) if keep_states else {}
         arena = None if keep_states else _arena_bytes(self._interpreter)
         release = f"tflite-micro {version('tflite-micro')}"
@@ -53,14 +53,19 @@ class TFLM(FrameByFrame):
     def reset(self) -> None:
         """Back to the state before the first frame."""
         self._interpreter.reset()
+        self._forget()
 
-    def _invoke(self, frame: NDArray[np.int8]) -> NDArray[np.int8]:
-        self._interpreter.set_input(frame, 0)
+    def _invoke(self, inputs: list[NDArray]) -> list[NDArray]:
+        # The arena of an input is used for other things later on: all are set in every call.
+        for number, value in enumerate(inputs):
+            self._interpreter.set_input(value, number)
         self._interpreter.invoke()
-        return self._interpreter.get_output(0)
+        return [np.array(self._interpreter.get_output(n)) for n in range(len(inputs))]
 
     def states(self) -> dict[str, NDArray]:
-        """`h_<layer>` int8 and `c_<layer>` int16 [units] after the last frame."""
+        """`h_<layer>` and `c_<layer>` [units] after the last frame, in the types of the file."""
+        if self._keys:
+            return self._carried_states()
         if not self._states:
             raise InputError("states were not kept", "tflm", "open it with keep_states=True")
         read = self._interpreter.GetTensor
@@ -81,6 +86,8 @@ def _package() -> Any:
 def _state_tensors(file: CheckedFile) -> dict[str, int]:
     operators = [operator for operator in file.model.operators if operator.code == LSTM]
     found = {}
+    if not operators:  # a file of the form "step" puts them out
+        return found
     for layer, operator in zip(file.network.lstms, operators, strict=True):
         found[f"h_{layer.name}"] = operator.inputs[HIDDEN]
         found[f"c_{layer.name}"] = operator.inputs[CELL]

@@ -58,9 +58,18 @@ class Builder:
         self._graph.tensors.append(tensor)
         return len(self._graph.tensors) - 1
 
+    def activation(self, name: str, width: int, quantisation: Quantisation) -> int:
+        """Adds a frame [1, 1, width] in the type of its quantisation."""
+        return self.tensor(name, (1, 1, width), quantisation.dtype.name, quantisation)
+
     def constant(self, name: str, data: NDArray, scales: NDArray | Sequence[float]) -> int:
         """Adds a tensor of weights or biases, in the type of `data`, with zero points of 0."""
         return self.tensor(name, data.shape, data.dtype.name, np.array(scales), data)
+
+    def bound(self, name: str, steps: int, quantisation: Quantisation) -> int:
+        """Adds a constant [1, 1, 1] that is compared with frames of that quantisation."""
+        data = np.full((1, 1, 1), steps, quantisation.dtype)
+        return self.tensor(name, data.shape, quantisation.dtype.name, quantisation, data)
 
     def operator(
         self,
@@ -90,6 +99,13 @@ class Builder:
         entry.name, entry.buffer = name, self._buffer(np.frombuffer(data, np.uint8))
         self._model.metadata.append(entry)
 
+    def signature(self, inputs: dict[str, int], outputs: dict[str, int]) -> None:
+        """Names the tensors of these numbers for whoever asks the file by name."""
+        entry = self.schema.SignatureDefT()
+        entry.signatureKey, entry.subgraphIndex = "serving_default", 0
+        entry.inputs, entry.outputs = self._names(inputs), self._names(outputs)
+        self._model.signatureDefs = [entry]
+
     def finish(self, inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
         """The file with these inputs and outputs of the graph."""
         self._graph.inputs = np.array(inputs, dtype=np.int32)
@@ -103,6 +119,14 @@ class Builder:
         buffer.data = np.frombuffer(np.ascontiguousarray(data).tobytes(), np.uint8)
         self._model.buffers.append(buffer)
         return len(self._model.buffers) - 1
+
+    def _names(self, tensors: dict[str, int]) -> list:
+        found = []
+        for name, number in tensors.items():
+            entry = self.schema.TensorMapT()
+            entry.name, entry.tensorIndex = name, number
+            found.append(entry)
+        return found
 
     def _code(self, code: int, version: int) -> int:
         if (code, version) not in self._codes:

@@ -103,10 +103,55 @@ TABLES: dict[str, Fields] = {
         3: ("asymmetric_inputs", "?"),
         4: ("bias_type", "b"),
     },
+    "Conv2DOptions": {
+        0: ("padding", "b"),
+        1: ("stride_w", "i"),
+        2: ("stride_h", "i"),
+        3: ("activation", "b"),
+        4: ("dilation_w", "i"),
+        5: ("dilation_h", "i"),
+        6: ("bias_type", "b"),
+    },
+    "DepthwiseConv2DOptions": {
+        0: ("padding", "b"),
+        1: ("stride_w", "i"),
+        2: ("stride_h", "i"),
+        3: ("depth_multiplier", "i"),
+        4: ("activation", "b"),
+        5: ("dilation_w", "i"),
+        6: ("dilation_h", "i"),
+    },
+    "Pool2DOptions": {
+        0: ("padding", "b"),
+        1: ("stride_w", "i"),
+        2: ("stride_h", "i"),
+        3: ("filter_width", "i"),
+        4: ("filter_height", "i"),
+        5: ("activation", "b"),
+    },
+    "ConcatenationOptions": {0: ("axis", "i"), 1: ("activation", "b")},
+    "AddOptions": {0: ("activation", "b"), 1: ("pot_scale_int16", "?")},
+    "MulOptions": {0: ("activation", "b")},
+    "SubOptions": {0: ("activation", "b"), 1: ("pot_scale_int16", "?")},
+    "StridedSliceOptions": {
+        0: ("begin_mask", "i"),
+        1: ("end_mask", "i"),
+        2: ("ellipsis_mask", "i"),
+        3: ("new_axis_mask", "i"),
+        4: ("shrink_axis_mask", "i"),
+        5: ("offset", "?"),
+    },
+    "SplitOptions": {0: ("num_splits", "i")},
+    "UnpackOptions": {0: ("num", "i"), 1: ("axis", "i")},
 }
 
 # Type number of a union -> its table; the options of other operators are not looked into.
-OPTIONS = {8: "FullyConnectedOptions", 71: "UnidirectionalSequenceLSTMOptions"}
+OPTIONS = {
+    1: "Conv2DOptions", 2: "DepthwiseConv2DOptions", 5: "Pool2DOptions",
+    8: "FullyConnectedOptions", 10: "ConcatenationOptions", 11: "AddOptions", 21: "MulOptions",
+    28: "SubOptions", 32: "StridedSliceOptions", 35: "SplitOptions", 64: "UnpackOptions",
+    71: "UnidirectionalSequenceLSTMOptions",
+}  # fmt: skip
 
 TYPES = {
     0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 5: "string", 6: "bool",
@@ -114,21 +159,28 @@ TYPES = {
     15: "uint32", 16: "uint16", 17: "int4",
 }  # fmt: skip
 
+ADD = 0
 FULLY_CONNECTED = 9
 LOGISTIC = 14
+MUL = 18
+TANH = 28
 CUSTOM = 32
+SUB = 41
 LSTM = 44
+MAXIMUM = 55
+MINIMUM = 57
 
 # Operators by number: those we run, and those that converters put in their place.
 OPERATORS = {
-    0: "ADD", 2: "CONCATENATION", 3: "CONV_2D", 4: "DEPTHWISE_CONV_2D", 6: "DEQUANTIZE",
-    9: "FULLY_CONNECTED", 14: "LOGISTIC", 16: "LSTM", 18: "MUL", 19: "RELU", 22: "RESHAPE",
-    24: "RNN", 25: "SOFTMAX", 27: "SVDF", 28: "TANH", 31: "CALL", 32: "CUSTOM", 34: "PAD",
-    35: "UNIDIRECTIONAL_SEQUENCE_RNN", 36: "GATHER", 39: "TRANSPOSE", 40: "MEAN", 41: "SUB",
-    42: "DIV", 43: "SQUEEZE", 44: "UNIDIRECTIONAL_SEQUENCE_LSTM", 45: "STRIDED_SLICE", 47: "EXP",
-    49: "SPLIT", 51: "DELEGATE", 52: "BIDIRECTIONAL_SEQUENCE_LSTM", 53: "CAST", 55: "MAXIMUM",
-    57: "MINIMUM", 58: "LESS", 65: "SLICE", 70: "EXPAND_DIMS", 77: "SHAPE", 83: "PACK",
-    86: "LOGICAL_AND", 88: "UNPACK", 94: "FILL", 102: "SPLIT_V", 114: "QUANTIZE", 118: "IF",
-    119: "WHILE", 126: "BATCH_MATMUL", 129: "CALL_ONCE", 142: "VAR_HANDLE", 143: "READ_VARIABLE",
+    0: "ADD", 1: "AVERAGE_POOL_2D", 2: "CONCATENATION", 3: "CONV_2D", 4: "DEPTHWISE_CONV_2D",
+    6: "DEQUANTIZE", 9: "FULLY_CONNECTED", 14: "LOGISTIC", 16: "LSTM", 17: "MAX_POOL_2D",
+    18: "MUL", 19: "RELU", 21: "RELU6", 22: "RESHAPE", 24: "RNN", 25: "SOFTMAX", 27: "SVDF",
+    28: "TANH", 31: "CALL", 32: "CUSTOM", 34: "PAD", 35: "UNIDIRECTIONAL_SEQUENCE_RNN",
+    36: "GATHER", 39: "TRANSPOSE", 40: "MEAN", 41: "SUB", 42: "DIV", 43: "SQUEEZE",
+    44: "UNIDIRECTIONAL_SEQUENCE_LSTM", 45: "STRIDED_SLICE", 47: "EXP", 49: "SPLIT",
+    51: "DELEGATE", 52: "BIDIRECTIONAL_SEQUENCE_LSTM", 53: "CAST", 55: "MAXIMUM", 57: "MINIMUM",
+    58: "LESS", 65: "SLICE", 70: "EXPAND_DIMS", 77: "SHAPE", 83: "PACK", 86: "LOGICAL_AND",
+    88: "UNPACK", 94: "FILL", 102: "SPLIT_V", 114: "QUANTIZE", 118: "IF", 119: "WHILE",
+    126: "BATCH_MATMUL", 129: "CALL_ONCE", 142: "VAR_HANDLE", 143: "READ_VARIABLE",
     144: "ASSIGN_VARIABLE",
 }  # fmt: skip

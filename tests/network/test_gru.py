@@ -1,0 +1,46 @@
+"""The hand-written GRU gradient, and the layer against stock Keras."""
+
+import numpy as np
+import pytest
+
+tensorflow = pytest.importorskip("tensorflow")
+
+from tinyse.network import backend  # noqa: E402
+from tinyse.network.gru import gru, gru_states  # noqa: E402
+from tinyse.network.layers import project  # noqa: E402
+
+
+def test_own_gradient_equals_automatic_differentiation():
+    random = np.random.default_rng(0)
+    arguments = {
+        "projected": random.standard_normal((20, 4, 72)).astype(np.float32),
+        "recurrent": 0.3 * random.standard_normal((24, 72)).astype(np.float32),
+        "bias": 0.3 * random.standard_normal(72).astype(np.float32),
+    }
+    weight = random.standard_normal((20, 4, 24)).astype(np.float32)
+
+    def weighted(hidden):
+        return tensorflow.reduce_sum(hidden * weight)
+
+    own = backend.value_and_gradient(lambda a: weighted(gru(*a.values())))
+    automatic = backend.value_and_gradient(lambda a: weighted(gru_states(*a.values())[0]))
+    inputs = {name: tensorflow.constant(value) for name, value in arguments.items()}
+    (value, gradient), (expected, expected_gradient) = own(inputs), automatic(inputs)
+    assert float(value) == pytest.approx(float(expected), rel=1e-6)
+    for name, g in gradient.items():
+        np.testing.assert_allclose(g, expected_gradient[name], atol=2e-5, rtol=1e-4)
+
+
+def test_forward_equals_a_stock_keras_layer():
+    import keras
+
+    layer = keras.layers.GRU(9, return_sequences=True, reset_after=True)
+    x = np.random.default_rng(1).standard_normal((3, 30, 7)).astype(np.float32)
+    layer.build(x.shape)
+    kernel, recurrent, _ = layer.get_weights()
+    bias = np.random.default_rng(2).standard_normal((2, 27)).astype(np.float32)
+    layer.set_weights([kernel, recurrent, bias])
+    expected = np.asarray(layer(x))
+    projected = project(tensorflow.constant(np.transpose(x, (1, 0, 2))), kernel, bias[0])
+    hidden = np.transpose(np.asarray(gru(projected, recurrent, bias[1])), (1, 0, 2))
+    np.testing.assert_allclose(hidden, expected, atol=2e-6, rtol=1e-5)

@@ -1,0 +1,35 @@
+"""The table of profiles: what it says of a small network, with and without a list."""
+
+from __future__ import annotations
+
+import pytest
+
+from tinyse.compare_profiles import compare_profiles
+from tinyse.errors import InputError
+from tinyse.quant import PROFILES
+
+pytest.importorskip("tflite_micro")
+
+
+def test_every_profile_has_its_row(small_model):
+    table = compare_profiles(small_model)
+    rows = {row["profile"]: row for row in table["profiles"]}
+    assert list(rows) == list(PROFILES) and table["ratios_to"] == "fused"
+    assert rows["fused"]["tflm_ratio"] == 1.0
+    assert rows["fused"]["operators"] == 4 and rows["step8"]["operators"] == 24
+    assert all(row["arena_bytes"] > 0 and row["tflite_bytes"] > 0 for row in rows.values())
+    assert rows["fused16x8"]["refused_by"] == ["litert"]
+    assert "sdr_loss_db" not in rows["fused"]
+
+
+def test_quality_on_a_list(small_model, tiny_corpus):
+    pytest.importorskip("tensorflow")
+    mixtures = tiny_corpus / "mixtures_valid.csv"
+    table = compare_profiles(small_model, mixtures, 4, ("fused", "step16x8"))
+    for row in table["profiles"]:
+        assert row["rows"] > 0 and abs(row["sdr_loss_db"]) < 0.5
+
+
+def test_a_profile_that_is_not_there(small_model):
+    with pytest.raises(InputError, match="unknown profile 'wide'"):
+        compare_profiles(small_model, profiles=("wide",))
