@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from tests.network_maker import integer_network
 from tests.tflite.edited import valid_file
-from tinyse.audit import inspect, live_blocks, matrices, parse_block
+from tinyse.audit import ACCOUNTS, account_bytes, inspect, matrices, parse_block
+from tinyse.audit.counts import block_sparsities, macs_of
 from tinyse.cli import main
 from tinyse.errors import InputError
 from tinyse.quant import IntegerLSTM, IntegerNetwork
@@ -75,6 +76,79 @@ def test_byte_accounts(path, network):
     assert found["bound"] == pytest.approx(bits / 8, abs=1)
 
 
+def test_accounts_of_decode_and_of_the_microNPU(path, network):
+    from tinyse.weight_encoder import encoded_bytes
+
+    found = inspect(path, accelerator="ethos-u85-256")
+    arrays = [array for layer in network.layers for _, array in matrices(layer)]
+    expected = sum(encoded_bytes(array, "ethos-u85-256") for array in arrays)
+    assert found["bytes"]["npu_weights"] == expected and found["npu_accelerator"] == "ethos-u85-256"
+    layers = found["layers"]
+    assert sum(layer["bytes"]["npu_weights"] for layer in layers) == expected
+    each = [row["bytes"] for layer in layers for row in layer["matrices"]]
+    assert sum(row["npu_weights"] for row in each) == expected
+    assert sum(row["dense"] for row in each) == sum(array.size for array in arrays)
+    with pytest.raises(InputError, match="ethos-u99"):
+        inspect(path, accelerator="ethos-u99")
+
+
+def test_a_file_in_the_decode_form_is_told_as_what_it_decodes_to(tmp_path):
+    pytest.importorskip("flatbuffers")
+    from tinyse.pack.decode import write_decode
+    from tinyse.tflite.check import check_bytes
+
+    dense = check_bytes(serialise(thinned(integer_network((48, 40), (32,), 40, 32), 0.2, (4, 4))))
+    packed = write_decode(dense).data
+    for name, data in (("dense", dense.data), ("packed", packed)):
+        (tmp_path / f"{name}.tflite").write_bytes(data)
+    before, after = (inspect(tmp_path / f"{name}.tflite") for name in ("dense", "packed"))
+    assert before["bytes"]["decode"] == len(packed) == after["bytes"]["tflite"]
+    for key in ("sparsity", "macs", "layers", "input", "output", "operators"):
+        assert before[key] == after[key], key
+    for account in ("fp32", "dense", "npu_weights", "bound", "decode"):
+        assert before["bytes"][account] == after["bytes"][account], account
+
+
+def test_one_account_of_a_network(path, network):
+    pytest.importorskip("flatbuffers")
+    found = inspect(path)["bytes"]
+    assert {account: account_bytes(network, account) for account in ACCOUNTS} == found
+    with pytest.raises(InputError, match="account: there is no account 'size'; use fp32, tflite"):
+        account_bytes(network, "size")
+
+
+def test_per_matrix_counts(path, network):
+    rows = {r["name"]: r for layer in inspect(path)["layers"] for r in layer["matrices"]}
+    arrays = dict(pair for layer in network.layers for pair in matrices(layer))
+    assert rows.keys() == arrays.keys()
+    for name, array in arrays.items():
+        row = rows[name]
+        assert row["shape"] == list(array.shape)
+        assert row["sparsity"] == pytest.approx((array == 0).mean(), abs=1e-6)
+        assert row["empty_rows"] == sum(not line.any() for line in array)
+        assert row["empty_columns"] == sum(not line.any() for line in array.T)
+        assert row["macs"] == {
+            "dense": array.size,
+            "nonzero": np.count_nonzero(array),
+            "live": live_count(array, 4, 4),
+        }
+
+
+def test_empty_rows_and_columns_of_a_removed_unit(tmp_path):
+    from tinyse.sparsity.offline import masked_integer
+
+    masks = {f"lstm_0/kernel/{g}": np.ones((9, 11), bool) for g in "ifco"}
+    masks |= {f"lstm_0/recurrent/{g}": np.ones((9, 9), bool) for g in "ifco"}
+    for mask in masks.values():
+        mask[3] = False
+    for gate in "ifco":
+        masks[f"lstm_0/recurrent/{gate}"][:, 3] = False
+    path = tmp_path / "unit.tflite"
+    path.write_bytes(serialise(masked_integer(integer_network((9, 7), (5,), 11, 6), masks)))
+    layer = inspect(path)["layers"][0]
+    assert layer["empty_rows"] == 8 and layer["empty_columns"] == 4
+
+
 def test_sparsity_and_macs(path, network):
     found = inspect(path, ((4, 4), (1, 1)))
     arrays = dict(pair for layer in network.layers for pair in matrices(layer))
@@ -108,11 +182,14 @@ def live_count(weights, rows, columns):
 )
 def test_live_blocks(height, width, rows, columns, seed):
     weights = (np.random.default_rng(seed).random((height, width)) < 0.1).astype(np.int8)
-    expected = [
-        [weights[r : r + rows, c : c + columns].any() for c in range(0, width, columns)]
+    live = [
+        weights[r : r + rows, c : c + columns].any()
         for r in range(0, height, rows)
+        for c in range(0, width, columns)
     ]
-    assert np.array_equal(live_blocks(weights, (rows, columns)), expected)
+    dead = block_sparsities([weights], ((rows, columns),))[f"{rows}x{columns}"]
+    assert dead == pytest.approx(1 - np.mean(live), abs=1e-6)
+    assert macs_of([weights], (rows, columns))["live"] == live_count(weights, rows, columns)
 
 
 def test_names_and_interface(path):
@@ -131,7 +208,15 @@ def test_command(path):
     runner = CliRunner()
     table = runner.invoke(main, ["inspect", str(path), "--block", "4x4", "--block", "8x1"])
     assert table.exit_code == 0
-    for word in ("lstm_0/input_gate/kernel", "fp32", "zip", "bound", "nonzero", "8x1"):
+    for word in (
+        "lstm_0/input_gate/kernel",
+        "fp32",
+        "zip",
+        "bound",
+        "nonzero",
+        "8x1",
+        "npu_weights",
+    ):
         assert word in table.stdout
     document = runner.invoke(main, ["inspect", str(path), "--json"])
     assert json.loads(document.stdout) == json.loads(json.dumps(inspect(path)))
@@ -149,14 +234,15 @@ import sys, time
 sys.argv = ["tinyse", "inspect", sys.argv[1]]
 from tinyse.cli import main
 main(standalone_mode=False)
-heavy = {"tensorflow", "keras", "tf_keras", "scipy", "flatbuffers", "mir_eval"} & set(sys.modules)
+heavy = {"tensorflow", "keras", "tf_keras", "scipy", "mir_eval"} & set(sys.modules)
 print(sorted(heavy), time.process_time(), file=sys.stderr)
 """
 
 
-def test_inspect_is_light_on_the_reference_network(tmp_path):
+@pytest.mark.parametrize("keep", [1.0, 0.1])
+def test_inspect_is_light_on_the_reference_network(tmp_path, keep):
     path = tmp_path / "model.tflite"
-    path.write_bytes(serialise(integer_network()))
+    path.write_bytes(serialise(thinned(integer_network(), keep, (4, 4))))
     command = [sys.executable, "-c", SCRIPT, path]
     root = Path(__file__).resolve().parent.parent
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)

@@ -12,8 +12,14 @@ import click
 @click.command(name="inspect")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--block", "blocks", multiple=True, metavar="RxC", help="Block shape [4x4].")
+@click.option(
+    "--accelerator",
+    default="ethos-u55-128",
+    show_default=True,
+    help="microNPU whose weight encoder npu_weights counts for.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
-def command(file: Path, blocks: tuple[str, ...], as_json: bool) -> None:
+def command(file: Path, blocks: tuple[str, ...], accelerator: str, as_json: bool) -> None:
     """Sparsity, bytes and multiply-accumulates of FILE, a .tflite.
 
     The first --block is the shape whose live blocks are counted as multiply-accumulates.
@@ -21,7 +27,7 @@ def command(file: Path, blocks: tuple[str, ...], as_json: bool) -> None:
     from tinyse.audit import DEFAULT_BLOCK, inspect, parse_block
 
     shapes = tuple(parse_block(block) for block in blocks) or (DEFAULT_BLOCK,)
-    found = inspect(file, shapes)
+    found = inspect(file, shapes, accelerator)
     if as_json:
         click.echo(json.dumps(found, indent=1))
     else:
@@ -32,17 +38,19 @@ def _print(found: dict[str, Any]) -> None:
     from rich.console import Console
 
     console = Console()
-    sparsity, macs = found["sparsity"], found["macs"]
+    macs = found["macs"]
     console.print(f"{found['file']}: {found['model'] or 'unnamed'}", highlight=False)
     for side in ("input", "output"):
         tensor = found[side]
         detail = f"scale {tensor['scale']:g}, zero point {tensor['zero_point']}"
-        console.print(f"  {side:<7} int8 {tensor['shape']}, {detail}", highlight=False)
+        console.print(f"  {side:<7} {tensor['type']} {tensor['shape']}, {detail}", highlight=False)
     console.print(_layers(found))
-    console.print(_matrices(sparsity))
+    console.print(_sparsities(found))
+    console.print(_costs(found))
     console.print(_counts("bytes", found["bytes"]))
     console.print(_counts("macs per frame", {k: macs[k] for k in ("dense", "nonzero", "live")}))
     console.print(f"live: in {macs['block']} blocks with a non-zero weight", highlight=False)
+    console.print(f"npu_weights: of {found['npu_accelerator']}", highlight=False)
 
 
 def _table(*columns: str) -> Any:
@@ -63,11 +71,30 @@ def _layers(found: dict[str, Any]) -> Any:
     return table
 
 
-def _matrices(sparsity: dict[str, Any]) -> Any:
-    table = _table("sparsity", "weights", *sparsity["blocks"])
-    for name, row in {"all": sparsity, **sparsity["per_matrix"]}.items():
-        table.add_row(name, f"{row['weights']:.2%}", *[f"{b:.2%}" for b in row["blocks"].values()])
+def _sparsities(found: dict[str, Any]) -> Any:
+    whole = found["sparsity"]
+    table = _table("sparsity", "weights", *whole["blocks"], "empty rows", "columns")
+    shares = [whole["weights"], *whole["blocks"].values()]
+    table.add_row("all", *[f"{share:.2%}" for share in shares])
+    for row in _matrices(found):
+        shares = [row["sparsity"], *row["blocks"].values()]
+        empty = [str(row["empty_rows"]), str(row["empty_columns"])]
+        table.add_row(row["name"], *[f"{share:.2%}" for share in shares], *empty)
     return table
+
+
+def _costs(found: dict[str, Any]) -> Any:
+    accounts = ("decode", "npu_weights", "bound")
+    table = _table("macs, bytes", "nonzero", "live", *accounts)
+    for row in _matrices(found):
+        counts = [row["macs"]["nonzero"], row["macs"]["live"]]
+        counts += [row["bytes"][account] for account in accounts]
+        table.add_row(row["name"], *[f"{count:,}" for count in counts])
+    return table
+
+
+def _matrices(found: dict[str, Any]) -> list[dict[str, Any]]:
+    return [row for layer in found["layers"] for row in layer["matrices"]]
 
 
 def _counts(title: str, counts: dict[str, int]) -> Any:

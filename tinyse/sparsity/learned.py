@@ -1,0 +1,110 @@
+"""Learned thresholds, the part outside the graph: where they start, their controller, the cut.
+
+A group g of gate half k with norm n_g stays while n_g > t_k.  Thresholds t_k = exp(r_k) are trained
+with the weights on loss + penalty * (share of weights that stays), through a sigmoid of
+(n_g - t_k) / rms_k as the mask's gradient (after Learned Threshold Pruning, arXiv 2003.00075, which
+multiplies by the sigmoid where the mask here is 0 or 1; see docs/patents.md).
+
+One penalty for all halves means that in the end the last group of every half is worth the same;
+what it must be for a given sparsity nobody knows, so a controller steers it.  What is left of the
+error is taken away by the cut: one constant added to all r_k, such that the count is exact.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyse.sparsity.choice import Keep, Norms, sparsity_of
+from tinyse.sparsity.groups import Structure, Weights, groups_left, keep_exactly
+
+Thresholds = Mapping[str, float]
+
+START = 0.02  # least sparsity to start from: a threshold below every norm feels no group
+SMALLEST = 1e-6  # threshold; its logarithm is trained
+PENALTIES = (1e-2, 1e2)
+PENALTY = 10.0  # dB of loss for all weights: where a trained network's is at half of them
+
+
+def start(norms: Norms, budgets: Mapping[str, float]) -> dict[str, float]:
+    """Thresholds at which every half has the sparsity of its budget, or the least to start from."""
+    return {
+        name: max(float(np.quantile(values, max(budgets.get(name, 0.0), START))), SMALLEST)
+        for name, values in norms.items()
+    }
+
+
+def kept(norms: Norms, thresholds: Thresholds) -> Keep:
+    """What is above its threshold."""
+    return {name: values > thresholds[name] for name, values in norms.items()}
+
+
+def cut(
+    weights: Weights,
+    structure: Structure,
+    norms: Norms,
+    thresholds: Thresholds,
+    sparsity: float,
+) -> Keep:
+    """Exactly as many groups as `sparsity` leaves: those that are furthest above their threshold.
+
+    n_g / t_k ranks groups as one constant added to all log thresholds takes them away.  The largest
+    of every half stays: no matrix may be empty.  For units, as few go as bring the share of weights
+    down to what is asked.
+    """
+    over = np.concatenate([(norms[name] / thresholds[name]).ravel() for name in norms])
+    first = np.concatenate([_largest(norms[name]) for name in norms])
+    if structure.kind != "unit":
+        return _parted(keep_exactly(over, groups_left(over.size, sparsity), first=first), norms)
+
+    def keep_at(gone: int) -> Keep:
+        return _parted(keep_exactly(over, over.size - gone, first=first), norms)
+
+    low, high = 0, int(over.size - first.sum())  # the least number that is enough lies in between
+    while low < high:
+        middle = (low + high) // 2
+        enough = sparsity_of(weights, structure, keep_at(middle)) >= sparsity
+        low, high = (low, middle) if enough else (middle + 1, high)
+    return keep_at(low)
+
+
+def _largest(values: NDArray) -> NDArray[np.bool_]:
+    found = np.zeros(values.size, bool)
+    found[np.argmax(values)] = True
+    return found
+
+
+def _parted(keep: NDArray[np.bool_], norms: Norms) -> Keep:
+    """One flat choice, back in the shape of the norms."""
+    ends = np.cumsum([values.size for values in norms.values()])[:-1]
+    parts = zip(norms.items(), np.split(keep, ends), strict=True)
+    return {name: part.reshape(values.shape) for (name, values), part in parts}
+
+
+@dataclass
+class Controller:
+    """Steers the penalty to a sparsity: proportional and integral, on the logarithm.
+
+    log penalty += proportional * (e - e before) + integral * e,  e in points of sparsity
+
+    Between its bounds it cannot wind up: what is beyond a bound is forgotten.
+    """
+
+    proportional: float
+    integral: float
+    penalty: float = PENALTY
+    error: float = math.nan  # the last one; NaN before the first
+
+    def steer(self, asked: float, found: float) -> float:
+        """The penalty after a sparsity `found` where `asked` was wanted."""
+        error = 100 * (asked - found)
+        change = 0.0 if math.isnan(self.error) else self.proportional * (error - self.error)
+        exponent = math.log(self.penalty) + change + self.integral * error
+        low, high = PENALTIES
+        self.penalty = math.exp(min(max(exponent, math.log(low)), math.log(high)))
+        self.error = error
+        return self.penalty

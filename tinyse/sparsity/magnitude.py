@@ -1,0 +1,62 @@
+"""Magnitude pruning on a schedule: TF-MOT says when and how much, `offline.choose` says what.
+
+The schedules are TF-MOT's own objects (`PolynomialDecay` is the gradual pruning of Zhu and Gupta,
+arXiv 1710.01878), evaluated by calling them.  That happens in a process of its own: importing
+TF-MOT turns `tf.keras` into Keras 2 for the process it is in, and needs TensorFlow whatever backend
+trains.  What is kept is chosen from dense shadow weights, so groups can come back.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+from tinyse.errors import MissingExtra, TinySEError
+
+PACKAGE = "tensorflow_model_optimization"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """One schedule of TF-MOT by the name of its class, with its arguments."""
+
+    name: str
+    arguments: dict[str, Any]
+
+
+def updates(schedules: list[Schedule], steps: int) -> dict[int, float]:
+    """Step -> sparsity at every one of `steps` at which one of the schedules prunes.
+
+    Where two prune in the same step, the later one counts.  MissingExtra without TF-MOT.
+    """
+    if find_spec(PACKAGE) is None:
+        raise MissingExtra("tensorflow-model-optimization", "train")
+    asked = {"steps": steps, "schedules": [vars(schedule) for schedule in schedules]}
+    command = [sys.executable, "-m", __name__, json.dumps(asked)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise TinySEError(f"TF-MOT ended with: {last}", "schedule")
+    return {step: sparsity for step, sparsity in json.loads(done.stdout)}
+
+
+def _evaluate(asked: dict) -> list[tuple[int, float]]:
+    """The process: every schedule called for every step."""
+    import tensorflow_model_optimization.sparsity.keras as tfmot
+
+    found = {}
+    for schedule in asked["schedules"]:
+        called = getattr(tfmot, schedule["name"])(**schedule["arguments"])
+        for step in range(asked["steps"]):
+            prunes, sparsity = called(step)
+            if bool(prunes):
+                found[step] = float(sparsity)
+    return sorted(found.items())
+
+
+if __name__ == "__main__":
+    print(json.dumps(_evaluate(json.loads(sys.argv[1]))))
