@@ -196,6 +196,114 @@ def test_a_list_of_ready_pairs_without_snrs(model, tiny_corpus, tmp_path) -> Non
     assert quality["rows"] == 3 and quality["by_snr"] == {} and quality["snrs_db"] == []
 
 
+def test_a_voicebank_folder_is_scored_with_one_command(model, tmp_path) -> None:
+    """noisy_testset_wav/ and clean_testset_wav/ with equal names at 48 kHz, as it is published."""
+    random = np.random.default_rng(5)
+    for name in ("p232_001", "p232_002", "p257_001"):
+        clean = 0.1 * np.sin(2 * np.pi * random.uniform(100, 900) * np.arange(72_000) / 48_000)
+        for folder, sound in (
+            ("clean_testset_wav", clean),
+            ("noisy_testset_wav", clean + random.normal(0, 0.02, len(clean))),
+        ):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            soundfile.write(tmp_path / folder / f"{name}.wav", sound, 48_000, "PCM_16")
+    words = ("evaluate", model, "--list", tmp_path, "--runtime", "oracle", "--workers", 1)
+    quality = json.loads(run(*words, "--json").stdout)["quality"]
+    assert quality["rows"] == 3 and quality["bootstrap"]["groups"] == 2
+    assert "by_noise" not in quality and "by_language" not in quality
+    table = run(*words)
+    assert table.exit_code == 0 and "mean over 3 rows" in table.stdout
+
+
+@pytest.fixture
+def corpus_with_classes(tiny_corpus, tmp_path) -> Path:
+    """The tiny corpus' test list beside a manifest that names classes and languages."""
+    for split in ("test", "train"):
+        (tmp_path / split).symlink_to(tiny_corpus / split)
+    head = "path,kind,split,group,start,end,sample_rate,noise_class,language\n"
+    rows = [
+        "train/noise/train-x.flac,noise,train,train-x,0,96000,16000,hiss,",
+        "test/noise/test-x.flac,noise,test,test-x,0,96000,16000,hiss,",
+        "test/noise/test-y.flac,noise,test,test-y,0,96000,16000,hum,",
+        "test/speech/test-a.flac,speech,test,test-a,0,96000,16000,,en",
+        "test/speech/test-b.flac,speech,test,test-b,0,96000,16000,,de",
+    ]
+    (tmp_path / "manifest.csv").write_text(head + "\n".join(rows) + "\n")
+    text = (tiny_corpus / "mixtures_test.csv").read_text()
+    lines = text.splitlines()
+    lines[2] = lines[2].replace(",hiss,", ",hum,")
+    lines[4] = lines[4].replace(",hiss,", ",talker,")
+    (tmp_path / "mixtures_test.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def test_a_mean_is_parted_by_class_seen_and_language(model, corpus_with_classes) -> None:
+    listed = corpus_with_classes / "mixtures_test.csv"
+    found = evaluate(model, listed, "oracle", workers=1, with_rows=True)
+    quality, rows = found["quality"], found["rows"]
+    by_noise = quality["by_noise"]
+    assert {name: part["rows"] for name, part in by_noise.items()} == {
+        "hiss": 2, "hum": 1, "talker": 1,
+    }  # fmt: skip
+    assert [by_noise[name]["seen"] for name in ("hiss", "hum", "talker")] == [True, False, None]
+    assert by_noise["hiss"]["recordings"] == 1 and by_noise["hiss"]["speakers"] == 1
+    assert {name: part["rows"] for name, part in quality["by_seen"].items()} == {
+        "seen": 2, "unseen": 1,
+    }  # fmt: skip
+    assert {name: part["rows"] for name, part in quality["by_language"].items()} == {
+        "de": 2, "en": 2,
+    }  # fmt: skip
+    gains = [r["sdr_out"] - r["sdr_in"] for r in rows if r["noise_class"] == "hiss"]
+    assert by_noise["hiss"]["sdr_gain"] == pytest.approx(np.mean(gains), abs=1e-4)
+    low, high = by_noise["hiss"]["sdr_gain_ci95"]
+    assert low <= by_noise["hiss"]["sdr_gain"] <= high
+    text = as_text(found)
+    assert "hum (unseen)" in text and "the same rows by" in text
+
+
+def test_without_a_manifest_classes_are_neither_seen_nor_unseen(model, corpus_with_classes) -> None:
+    (corpus_with_classes / "manifest.csv").unlink()
+    listed = corpus_with_classes / "mixtures_test.csv"
+    quality = evaluate(model, listed, "oracle", workers=1)["quality"]
+    assert "seen" not in quality["by_noise"]["hiss"]
+    assert "by_seen" not in quality and "by_language" not in quality
+
+
+def test_the_worst_rows_are_named_and_written(model, tiny_corpus, tmp_path) -> None:
+    folder = tmp_path / "worst"
+    words = ("evaluate", model, "--list", tiny_corpus / "mixtures_test.csv", "--runtime", "oracle",
+             "--workers", 1, "--worst", 2, "--audio", folder)  # fmt: skip
+    document = json.loads(run(*words, "--rows").stdout)
+    gains = {
+        r["id"]: r["sdr_out"] - r["sdr_in"] for r in document["rows"] if r["snr_db"] is not None
+    }
+    worst = sorted(gains, key=gains.get)[:2]
+    assert [row["id"] for row in document["worst"]] == worst
+    assert document["worst"][0]["sdr_gain"] == pytest.approx(gains[worst[0]], abs=1e-4)
+    names = [f"{n:02d}_{name}_{side}.wav" for n, name in enumerate(worst, 1)
+             for side in ("clean", "enhanced", "noisy")]  # fmt: skip
+    assert sorted(path.name for path in folder.iterdir()) == names
+    mixtures = read_list(tiny_corpus / "mixtures_test.csv")
+    mixture = render(mixtures, next(row for row in mixtures.rows if row.id == worst[0]))
+    noisy, rate = soundfile.read(folder / f"01_{worst[0]}_noisy.wav")
+    assert rate == 16_000
+    np.testing.assert_allclose(noisy, mixture.mixture, atol=1e-4)
+    again = run(*words)
+    assert again.exit_code == 2 and "is not empty" in again.stderr
+    done = run(*words, "--force")
+    assert done.exit_code == 0 and "worst rows" in done.stdout
+
+
+def test_a_packaged_list_is_found_by_its_name(model, data_folder) -> None:
+    pytest.importorskip("pyroomacoustics")
+    words = ["evaluate", model, "--list", "mixtures_rooms_valid.csv", "--runtime", "oracle",
+             "--limit", 1, "--workers", 1, "--json"]  # fmt: skip
+    runner = CliRunner(env={"TINYSE_DATA": str(data_folder)})
+    done = runner.invoke(main, [str(word) for word in words])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["list"]["name"] == "mixtures_rooms_valid.csv"
+
+
 def test_perceptual_scores_come_when_asked_for(model, tiny_corpus) -> None:
     pytest.importorskip("pystoi")
     path = tiny_corpus / "mixtures_test.csv"
@@ -253,6 +361,15 @@ BAD = {
     "unknown other": (["--list", "good.csv", "--against", "him"], "there is no such model"),
     "silent row": (["--list", "silent.csv"], "silent.csv row a, reference: is silent"),
     "short row": (["--list", "short.csv"], "short.csv row a, reference: expected 16000 samples"),
+    "faint row": (["--list", "faint.csv"], "faint.csv row a, reference: is silent (-"),
+    "silent mixture": (["--list", "mute.csv"], "mute.csv row a, mixture: is silent (-200 dBFS)"),
+    "clipped row": (["--list", "clipped.csv"], "clipped.csv row a, mixture: is clipped ("),
+    "no worst": (["--list", "good.csv", "--worst", "0"], "worst: expected 1 or more, got 0"),
+    "audio of nothing": (["--list", "good.csv", "--audio", "out"], "give --worst N"),
+    "audio in a file": (
+        ["--list", "good.csv", "--worst", "1", "--audio", "good.csv"],
+        "good.csv: is no folder",
+    ),
 }
 
 
@@ -260,9 +377,16 @@ BAD = {
 def test_bad_input_is_one_line_with_exit_code_2(case, model, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     sound = np.random.default_rng(0).uniform(-0.5, 0.5, 16_000)
-    for name, clean in (("good", sound), ("silent", 0 * sound), ("short", sound[:9_000])):
+    for name, clean, noisy in (
+        ("good", sound, sound),
+        ("silent", 0 * sound, sound),
+        ("faint", 1e-4 * sound, sound),
+        ("short", sound[:9_000], sound[:9_000]),
+        ("mute", sound, 0 * sound),
+        ("clipped", sound, np.clip(np.repeat(4 * sound, 8)[:16_000], -1, 1)),
+    ):
         soundfile.write(f"{name}.wav", clean, 16_000)
-        soundfile.write(f"{name}_noisy.wav", sound[: len(clean)], 16_000)
+        soundfile.write(f"{name}_noisy.wav", noisy, 16_000)
         with Path(f"{name}.csv").open("w", newline="") as file:
             csv.writer(file).writerows(
                 [("id", "noisy", "clean"), ("a", f"{name}_noisy.wav", f"{name}.wav")]
@@ -274,6 +398,13 @@ def test_bad_input_is_one_line_with_exit_code_2(case, model, tmp_path, monkeypat
     assert done.exit_code == 2, done.output
     assert done.stdout == "" and len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("error: ") and says in done.stderr
+
+
+def test_a_mixture_that_leaves_full_scale_is_refused_by_name(model, tiny_corpus, tmp_path) -> None:
+    text = (tiny_corpus / "mixtures_test.csv").read_text()
+    (tmp_path / "loud.csv").write_text(text.replace(",0.8,", ",4.8,", 1))
+    with pytest.raises(InputError, match=r"loud\.csv row test-0000, reference: is clipped"):
+        evaluate(model, read_list(tmp_path / "loud.csv", tiny_corpus), "oracle", workers=1)
 
 
 def test_an_unknown_model_is_one_line_with_exit_code_2(tiny_corpus) -> None:

@@ -3,7 +3,9 @@
 recipe.toml log.jsonl run.json weights.npz     copied from the run
 model.tflite manifest.json                     exported
 golden.npz                                     50 frames of speech through the file
-metrics.json                                   measured on the file, read once from the test list
+metrics.json                                   measured on the file, read once from the test lists:
+                                               scores and peers of the first, its behaviour, and
+                                               scores of the others
 README.md                                      the card, made from the JSON files
 """
 
@@ -12,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,13 +22,17 @@ from typing import Any
 from tinyse import features
 from tinyse.audio.lists import MixtureList, render
 from tinyse.audit import inspect
+from tinyse.behaviour import MINUTES, behaviour
+from tinyse.bench import gated_figures
 from tinyse.check import TOLERANCE, measured
 from tinyse.enhance import read_normalisation
 from tinyse.errors import InputError
-from tinyse.evaluate import evaluate
+from tinyse.evaluate import PEERS, evaluate
 from tinyse.export import MANIFEST, export_model, golden
-from tinyse.files import read_bytes, read_json, write_bytes, write_json
-from tinyse.report.card import write_card
+from tinyse.files import read_bytes, read_json, sha256, write_bytes, write_json
+from tinyse.pack.files import native_bytes
+from tinyse.report.card import find_published, write_card
+from tinyse.tflite.check import load
 
 SCHEMA = 1
 COPIED = ("recipe.toml", "run.json", "log.jsonl", "weights.npz")
@@ -40,31 +46,39 @@ def publish(
     mixtures: MixtureList,
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    others: Sequence[MixtureList] = (),
+    minutes: int = MINUTES,
+    notice: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Make `folder` from the finished `run`; returns metrics.json.
 
-    `mixtures` is the test list that the published figures are read from, once, against the run's
-    own float network.
+    Parameters
+    ----------
+    mixtures : the test list of the headline figures, read once, against the run's float network and
+        the other peers that are installed
+    others : lists that are scored too, under `lists`
+    minutes : of the run without a reset
+    notice : is told what was left out for want of a tool
     """
     for name in COPIED:
         if not (run / name).is_file():
             raise InputError(f"has no {name}", run, "finish the run first")
     if (folder / "metrics.json").exists() and not force:
         raise InputError("is published already", folder, "give --force to replace it")
+    names = [listed.name for listed in (mixtures, *others)]
+    if len(set(names)) < len(names):
+        raise InputError("two lists of one name", ", ".join(names), "give each once")
     with _unfinished(folder) as place:
         for name in COPIED:
             write_bytes(place / name, read_bytes(run / name))
         file = export_model(place, place)
-        result = evaluate(
-            place,
-            mixtures,
-            "tflm",
-            against="float",
-            metrics=_metric_names(),
-            ceiling=True,
-            progress=progress,
-        )
-        metrics = _metrics(place, file, result, mixtures)
+        result = _scored(place, mixtures, _peer_names(), progress)
+        metrics = with_file_figures(_metrics(place, file, result, mixtures), file, notice)
+        if others:
+            metrics["lists"] = {
+                other.name: _of_list(_scored(place, other, (), progress)) for other in others
+            }
+        metrics["behaviour"] = behaviour(place, mixtures, minutes=minutes, progress=progress)
         write_golden(file, mixtures, place / "golden.npz")
         write_json(place / "metrics.json", metrics)
         write_card(place)
@@ -88,6 +102,34 @@ def _unfinished(folder: Path) -> Iterator[Path]:
         raise InputError(what, folder, "check the folder and the free space") from error
 
 
+def _scored(
+    folder: Path,
+    mixtures: MixtureList,
+    peers: tuple[str, ...],
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, Any]:
+    return evaluate(
+        folder,
+        mixtures,
+        "tflm",
+        against="float",
+        metrics=_metric_names(),
+        ceiling=True,
+        peers=peers,
+        progress=progress,
+    )
+
+
+def _of_list(result: dict[str, Any]) -> dict[str, Any]:
+    """What metrics.json keeps of a list that is not the headline one."""
+    return {key: result[key] for key in ("list", "quality", "against")}
+
+
+def _peer_names() -> tuple[str, ...]:
+    """Every peer that is installed; RNNoise brings a decoder of films with it and may be absent."""
+    return tuple(name for name in PEERS if name != "rnnoise" or find_spec("pyrnnoise"))
+
+
 def _metric_names() -> tuple[str, ...]:
     """Every metric that is installed; PESQ needs a compiler and may be absent."""
     return (*METRICS, "pesq") if find_spec("pesq") else METRICS
@@ -96,7 +138,7 @@ def _metric_names() -> tuple[str, ...]:
 def _metrics(
     folder: Path, file: Path, result: dict[str, Any], mixtures: MixtureList
 ) -> dict[str, Any]:
-    inspected, run = inspect(file), read_json(folder / "run.json")
+    run = read_json(folder / "run.json")
     expected = measured(file, [mixtures])
     against = result["against"]
     return {
@@ -108,22 +150,69 @@ def _metrics(
         "list": result["list"],
         "quality": result["quality"],
         "against": against,
-        "sparsity": inspected["sparsity"],
-        "bytes": inspected["bytes"],
-        "macs": inspected["macs"],
+        "peers": result["peers"],
         "memory": {"tflm_arena": expected["tflm_arena"]},
         "seeds": [
             {
                 "seed": run["seed"],
                 "valid_si_sdr_gain": run["valid_si_sdr_gain"],
                 "sdr_loss": against["sdr_loss"],
-                "bytes": inspected["bytes"]["tflite"],
+                "bytes": file.stat().st_size,
             }
         ],
         "training": run,
-        "tolerance": TOLERANCE,
         "check": expected,
     }
+
+
+def with_file_figures(
+    metrics: dict[str, Any], file: Path, notice: Callable[[str], None]
+) -> dict[str, Any]:
+    """`metrics` with everything that is told from the exported file alone, no sound needed.
+
+    Sparsity, bytes, multiply-accumulates; instructions per frame of the C runtime on emulated
+    cores, and its flash, arena and stack on a Cortex-M4.
+    """
+    inspected, cores = inspect(file), gated_figures(file, notice)
+    found = metrics | {
+        "sparsity": inspected["sparsity"],
+        "bytes": inspected["bytes"],
+        "macs": inspected["macs"],
+        "tolerance": TOLERANCE,
+    }
+    if cores:
+        found["bytes"] = _before_bound(inspected["bytes"], native_bytes(load(file).network))
+        found["memory"] = found["memory"] | {
+            f"native_{part}": cores["cortex_m4"][f"{part}_bytes"]
+            for part in ("flash", "arena", "stack")
+        }
+        found["instructions"] = {
+            core: figures["instructions_per_frame"] for core, figures in cores.items()
+        }
+        found["check"] = found["check"] | {"firmware": cores}
+    return found
+
+
+def _before_bound(accounts: dict[str, int], more: dict[str, int]) -> dict[str, int]:
+    """Accounts of bytes and `more` of them; the bound stands last."""
+    rest = {name: count for name, count in accounts.items() if name != "bound"}
+    return rest | more | {"bound": accounts["bound"]}
+
+
+def refresh(name: str | Path, notice: Callable[[str], None]) -> dict[str, Any]:
+    """Measure a published model's file again, but not its sound; returns metrics.json.
+
+    Rewrites `with_file_figures` of metrics.json, and the card.  Quality is kept, so the file must
+    be the one that was scored.
+    """
+    folder = find_published(name)
+    metrics, file = read_json(folder / "metrics.json"), folder / "model.tflite"
+    if sha256(file) != read_json(folder / MANIFEST)["files"]["model.tflite"]["sha256"]:
+        raise InputError("is not the file that was measured", file, "publish the run again")
+    metrics = with_file_figures(metrics, file, notice)
+    write_json(folder / "metrics.json", metrics)
+    write_card(folder, force=True)
+    return metrics
 
 
 def write_golden(file: Path, mixtures: MixtureList, path: Path) -> None:

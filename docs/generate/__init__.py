@@ -6,6 +6,7 @@
     docs/commands.md        the help of every command
     docs/formats.md         the keys of a recipe, from the structures of tinyse/recipe.py
     README.md               the published models, from models/*/metrics.json
+    docs/quality.md         the peers on the same rows, from the same files
     THIRD_PARTY.md          every pinned package and its licence, from package metadata
 
 A part stands between `<!-- generated: NAME -->` and `<!-- end: NAME -->`; commands.md is generated
@@ -20,12 +21,14 @@ from pathlib import Path
 from docs.generate.commands import commands_page
 from docs.generate.models import models_table
 from docs.generate.packages import packages_table
+from docs.generate.peers import peers_table
 from docs.generate.recipe_keys import recipe_keys
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = {
     "README.md": ("models", models_table),
     "docs/formats.md": ("recipe keys", recipe_keys),
+    "docs/quality.md": ("peers", peers_table),
     "THIRD_PARTY.md": ("packages", packages_table),
 }
 

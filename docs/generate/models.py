@@ -31,9 +31,9 @@ def _row(name: str, metrics: dict[str, Any]) -> str:
         metrics["profile"],
         f"{metrics['bytes']['tflite']:,}",
         f"{metrics['memory']['tflm_arena']:,}",
-        _with_interval(quality["sdr_gain"], quality["ci95"]["sdr_gain"], 2),
-        _number(quality["si_sdr_gain"], 2),
-        _with_interval(against["sdr_loss"], against["sdr_loss_ci95"], 3),
+        with_interval(quality["sdr_gain"], quality["ci95"]["sdr_gain"], 2),
+        number(quality["si_sdr_gain"], 2),
+        with_interval(against["sdr_loss"], against["sdr_loss_ci95"], 3),
     )
     return f"| {' | '.join(cells)} |"
 
@@ -49,11 +49,13 @@ def _note(metrics: dict[str, Any]) -> str:
     )
 
 
-def _with_interval(value: float, interval: list[float], places: int) -> str:
-    low, high = (_number(end, places) for end in interval)
-    return f"{_number(value, places)} ({low} to {high})"
+def with_interval(value: float, interval: list[float], places: int) -> str:
+    """A figure with its interval in brackets."""
+    low, high = (number(end, places) for end in interval)
+    return f"{number(value, places)} ({low} to {high})"
 
 
-def _number(value: float, places: int) -> str:
+def number(value: float, places: int) -> str:
+    """A figure with a true minus sign."""
     # Adding zero turns a rounded minus zero into zero.
     return f"{round(value, places) + 0.0:.{places}f}".replace("-", MINUS)

@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 # In this order: a package stands with the first that needs it.
-EXTRAS = ("tflm", "litert", "synth", "report", "eval", "pesq", "train", "jax", "test")
+EXTRAS = ("tflm", "litert", "synth", "report", "eval", "pesq", "rooms", "train", "npu", "jax", "test")
 # What the metadata leaves out or says at such length that it is no name.
 STATED = {
     "absl-py": "Apache-2.0",

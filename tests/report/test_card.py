@@ -72,6 +72,50 @@ def test_a_model_without_extras_has_a_card(folder) -> None:
     assert "## Training" not in text and "lost against" not in text
 
 
+def with_more(folder: Path) -> str:
+    """The card of a model that was also measured by class, on another list, and by behaviour."""
+    metrics = json.loads((folder / "metrics.json").read_text())
+    part = {
+        "rows": 6, "speakers": 3, "sdr_gain": 7.25, "si_sdr_gain": 6.5,
+        "sdr_gain_ci95": [-1.0, 9.5],
+    }  # fmt: skip
+    metrics["quality"] |= {
+        "by_noise": {"cafe": part | {"seen": False}, "talker": part | {"seen": None}},
+        "by_seen": {"unseen": part},
+        "by_language": {"de": part},
+    }
+    metrics["lists"] = {
+        "rooms.csv": {
+            "list": {"name": "rooms.csv", "sha256": "01" * 32, "rows": 8},
+            "quality": metrics["quality"] | {"sdr_gain": 4.56, "pesq_in": 1.5},
+            "against": {"sdr_loss": 0.077},
+        }
+    }
+    verdicts = [
+        {"what": "noise alone", "value": 12.345, "unit": "dB", "at_least": 15.0, "holds": False},
+        {"what": "silence", "value": 0, "unit": "16-bit steps", "at_most": 0, "holds": True},
+    ]
+    clean = {"worst_speaker": "ls-7", "worst_speaker_si_sdr_db": 21.23}
+    metrics["behaviour"] = {
+        "runtime": "tflm", "list": {"name": "l.csv"}, "clean": clean, "verdicts": verdicts,
+    }  # fmt: skip
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    return card_text(folder)
+
+
+def test_more_figures_stand_in_the_card_where_they_were_measured(folder) -> None:
+    plain, text = card_text(folder), with_more(folder)
+    for said in ("| noise: cafe, unseen | 6 | 3 | +7.25 (−1.00 to 9.50) | +6.50 |",
+                 "| noise: talker | 6", "classes unseen in training", "| language: de |",
+                 "### On rooms.csv", "01" * 32, "+4.56 dB", "0.077 dB lost",
+                 "| noise alone | 12.35 dB | at least 15 | **no** |",
+                 "| silence | 0 16-bit steps | at most 0 | yes |", "is ls-7: 21.2 dB"):  # fmt: skip
+        assert said in text, said
+        assert said not in plain
+    assert "\n\n\n" not in text and "## Behaviour" not in plain
+    test_tables_are_whole(folder)
+
+
 def run(*arguments: object):
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 

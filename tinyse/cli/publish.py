@@ -16,23 +16,63 @@ import click
     "--list",
     "listed",
     type=click.Path(path_type=Path),
-    required=True,
-    help="The test list; read once, for the published figures.",
+    multiple=True,
+    help="A test list, read once; the first gives the headline figures.  May be repeated.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    envvar="TINYSE_DATA",
+    show_envvar=True,
+    help="Folder of the audio of packaged lists.",
 )
 @click.option("--force", is_flag=True, help="Replace a model that is published already.")
-def command(run, output, listed, force) -> None:
-    """Export RUN, measure the file on the test list, write its golden vectors and its card."""
-    from tinyse.audio.lists import read_list
+@click.option(
+    "--refresh",
+    is_flag=True,
+    help="RUN is a published model: measure bytes, instructions and memory of its file again, and"
+    " keep its quality.",
+)
+def command(run, output, listed, data, force, refresh) -> None:
+    """Export RUN, measure the file on the test lists, write its golden vectors and its card."""
+    if refresh:
+        _refresh(run, output or listed or force)
+        return
+    if not listed:
+        raise click.UsageError("give --list, a test list to measure on")
+    _publish(run, output, listed, data, force)
+
+
+def _refresh(model: Path, others: object) -> None:
+    from tinyse.publish import refresh
+
+    if others:
+        raise click.UsageError("--refresh takes a published model and no other option")
+    metrics = refresh(model, _notice)
+    for core, count in metrics.get("instructions", {}).items():
+        click.echo(f"{model}: {core}: {count:,} instructions a frame")
+
+
+def _notice(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _publish(run, output, listed, data, force) -> None:
+    from tinyse.cli.evaluate import chosen_list
     from tinyse.cli.progress import bar
     from tinyse.publish import publish
     from tinyse.recipe import read_recipe
 
     name = read_recipe(run / "recipe.toml").name
     folder = output or Path("models") / name
+    first, *others = (chosen_list(path, data) for path in listed)
     with bar("rows") as tell:
-        metrics = publish(run, folder, read_list(listed), force, tell)
+        metrics = publish(run, folder, first, force, tell, others, notice=_notice)
     quality, against = metrics["quality"], metrics["against"]
     click.echo(
         f"{folder}: SDR gain {quality['sdr_gain']:.2f} dB, SI-SDR gain"
         f" {quality['si_sdr_gain']:.2f} dB, int8 loses {against['sdr_loss']:.3f} dB SDR to float"
     )
+    for verdict in metrics["behaviour"]["verdicts"]:
+        if not verdict["holds"]:
+            click.echo(f"does not hold: {verdict['what']}, {verdict['value']:g}", err=True)

@@ -2,7 +2,11 @@
 
     rows      one row of a list -> every score of every signal; what a worker process does
     lines     the floor and the ceiling that a figure stands between
+    wiener    a textbook method        rnnoise   RNNoise from a package
     summary   scores of all rows -> `quality` and `against`, with intervals
+    breakdown the same by noise class, seen and unseen, by language
+    peers     the table of all methods on the same rows
+    worst     the rows that gained least, and their sound
     text      the result as a table for people
 
 Rows are independent and go through `tasks.map_tasks`.  Noisy and clean sides of a row are made
@@ -20,9 +24,12 @@ from typing import Any
 from tinyse.audio.lists import MixtureList, MixtureRow, PairRow, read_list
 from tinyse.enhance import FLOAT_RUNTIME, ModelFiles, Source, find_model, open_source
 from tinyse.errors import InputError
+from tinyse.evaluate.breakdown import breakdown, corpus_of
 from tinyse.evaluate.lines import stored_floor
-from tinyse.evaluate.rows import METRICS, Row, Work, score_row
-from tinyse.evaluate.summary import against_of, quality_of
+from tinyse.evaluate.peers import PEERS, TWIN, check_names, peers_of
+from tinyse.evaluate.rows import METRICS, Row, Work, rendered, score_row
+from tinyse.evaluate.summary import against_of, headline_rows, quality_of
+from tinyse.evaluate.worst import refuse_used, worst_of, write_worst
 from tinyse.runtimes import RUNTIMES
 from tinyse.tasks import map_tasks
 
@@ -31,7 +38,17 @@ DEFAULT_METRICS = ("sdr", "si_sdr", "snr")
 ROW_DIGITS = 6  # below, the number of BLAS threads shows
 FLOAT = "float"  # --against float: the same model's float network
 
-__all__ = ["DEFAULT_METRICS", "FLOAT", "METRICS", "evaluate"]
+__all__ = [
+    "DEFAULT_METRICS",
+    "FLOAT",
+    "METRICS",
+    "PEERS",
+    "evaluate",
+    "refuse_used",
+    "rendered",
+    "spread",
+    "write_worst",
+]
 
 
 def evaluate(
@@ -42,14 +59,16 @@ def evaluate(
     against: str | Path | None = None,
     metrics: Sequence[str] = DEFAULT_METRICS,
     ceiling: bool = False,
+    peers: Sequence[str] = (),
     limit: int | None = None,
     part: tuple[int, int] | None = None,
     workers: int | None = None,
     where: str = "local",
     with_rows: bool = False,
+    worst: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Scores `model` on every row of a list; the `quality`, `list` and `against` of metrics.json.
+    """Scores `model` on every row of a list; `quality`, `list`, `against`, `peers` of metrics.json.
 
     Parameters
     ----------
@@ -59,44 +78,72 @@ def evaluate(
         another model on the same runtime; compared row by row
     metrics : of sdr, si_sdr, snr, estoi, pesq; sdr is always there
     ceiling : also score the best mask that any network could give
+    peers : of wiener, rnnoise, float: other methods on the same rows; brings the ceiling with it
     limit : that many rows, spread evenly over the list
     part : (k, n): every n-th row from the k-th, counted from 1; the parts make up the list
     with_rows : keep the scores of each row
+    worst : name so many headline rows of the lowest SDR gain; `write_worst` writes their sound
     progress : called with (rows done, rows)
 
     Raises InputError for what cannot be scored (a silent row, an unknown model or runtime) and
     MissingExtra for a metric or runtime whose package is not installed.
     """
-    metrics = _metrics(metrics)
+    if worst is not None and worst < 1:
+        raise InputError(f"expected 1 or more, got {worst}", "worst", "leave it out for none")
     files = find_model(model)
-    source = Source.of(files, runtime)
-    other = _other(files, runtime, against)
-    version = open_source(source).runtime.info.version
     if not isinstance(mixtures, MixtureList):
         mixtures = read_list(Path(mixtures))
+    work = _work(files, runtime, mixtures, against, _metrics(metrics), check_names(peers), ceiling)
+    version = open_source(work.model).runtime.info.version
+    corpus = corpus_of(mixtures)
     chosen = _chosen(mixtures, limit, part)
-    floor = stored_floor(files.weights)
-    empty = MixtureList(mixtures.name, mixtures.sha256, mixtures.root, ())  # rows travel one by one
-    work = Work(empty, source, other, metrics, floor, ceiling)
     rows = map_tasks(partial(score_row, work), chosen, where, workers, progress)
     headline = _headline(mixtures)
+    counted = headline_rows(rows, headline)
     result: dict[str, Any] = {
         "schema": SCHEMA,
         "model": files.name,
         "runtime": runtime,
         "runtime_version": version,
-        "file": {"name": Path(source.path).name, "sha256": source.digest},
+        "file": {"name": Path(work.model.path).name, "sha256": work.model.digest},
         "list": {"name": mixtures.name, "sha256": mixtures.sha256, "rows": len(rows)},
-        "quality": quality_of(rows, headline),
+        "quality": quality_of(rows, headline) | breakdown(counted, corpus),
     }
     if len(rows) < len(mixtures.rows):
         result["list"]["of_rows"] = len(mixtures.rows)
-    if other is not None:
-        result["against"] = _named(files, against, other) | against_of(rows, headline)
+    if work.against is not None:
+        result["against"] = _named(files, against, work.against) | against_of(rows, headline)
+    if peers:
+        result["peers"] = peers_of(counted, work)
+    if worst is not None:
+        result["worst"] = worst_of(counted, worst)
     result["faults"] = [fault for row in rows for fault in row.faults]
     if with_rows:
         result["rows"] = [_flat(row) for row in rows]
     return result
+
+
+def _work(
+    files: ModelFiles,
+    runtime: str,
+    mixtures: MixtureList,
+    against: str | Path | None,
+    metrics: tuple[str, ...],
+    peers: tuple[str, ...],
+    ceiling: bool,
+) -> Work:
+    """What is done with each row; the rows themselves travel one by one."""
+    float_too = TWIN in peers and runtime != FLOAT_RUNTIME
+    return Work(
+        mixtures=MixtureList(mixtures.name, mixtures.sha256, mixtures.root, ()),
+        model=Source.of(files, runtime),
+        against=_other(files, runtime, against),
+        metrics=metrics,
+        floor=stored_floor(files.weights),
+        ceiling=ceiling or bool(peers),
+        peers=tuple(name for name in peers if name != TWIN),
+        twin=Source.of(files, FLOAT_RUNTIME) if float_too else None,
+    )
 
 
 def _metrics(names: Sequence[str]) -> tuple[str, ...]:
@@ -132,8 +179,7 @@ def _chosen(
     if limit is not None:
         if limit < 1:
             raise InputError(f"expected 1 or more, got {limit}", "limit", "leave it out for all")
-        count = min(limit, len(rows))
-        return [rows[number * len(rows) // count] for number in range(count)]
+        return spread(rows, limit)
     if part is not None:
         number, parts = part
         if not 1 <= number <= parts <= len(rows):
@@ -141,6 +187,12 @@ def _chosen(
             raise InputError(what, "part", "for example 1/4")
         return rows[number - 1 :: parts]
     return rows
+
+
+def spread(rows: Sequence[Any], limit: int) -> list[Any]:
+    """At most `limit` of the rows, spread evenly over them."""
+    count = min(limit, len(rows))
+    return [rows[number * len(rows) // count] for number in range(count)]
 
 
 def _headline(mixtures: MixtureList) -> tuple[float, ...] | None:

@@ -5,6 +5,7 @@ Signals of a row, all float [n]:
     in       the noisy mixture            out      through the model
     against  through what it is compared with
     floor    through one fixed filter     ceiling  through the best mask of 128 bands
+    wiener, rnnoise, float                through the peers
 
 A runtime is opened once a process.
 """
@@ -15,14 +16,18 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 from numpy.typing import NDArray
 
 from tinyse import metrics
+from tinyse.audio.data_check import CLIPPED_SHARE, SILENCE_DBFS, clipped_samples
 from tinyse.audio.lists import Mixture, MixtureList, MixtureRow, PairRow, render
 from tinyse.enhance import Source, open_source
 from tinyse.errors import InputError
+from tinyse.evaluate import rnnoise, wiener
 from tinyse.evaluate.lines import best_mask, filtered
 from tinyse.metrics import CAP_DB, Reference
+from tinyse.metrics.signals import SHORTEST
 
 Scores = dict[str, float | None]
 
@@ -33,6 +38,8 @@ class Work:
 
     mixtures : the list without its rows
     floor : gains [257] of the fixed filter, None where there is none
+    peers : of wiener, rnnoise
+    twin : the float network among the peers, None where it is not asked for
     """
 
     mixtures: MixtureList
@@ -41,6 +48,8 @@ class Work:
     metrics: tuple[str, ...]
     floor: NDArray | None
     ceiling: bool
+    peers: tuple[str, ...] = ()
+    twin: Source | None = None
 
 
 @dataclass(frozen=True)
@@ -51,9 +60,16 @@ class Row:
     group: str
     condition: str
     snr_db: float | None
+    noise_class: str
+    noise_group: str
     samples: int
     scores: dict[str, Scores]
     faults: tuple[str, ...]
+
+    @property
+    def sdr_gain(self) -> float:
+        """Output minus input, dB; both are always there."""
+        return self.scores["out"]["sdr"] - self.scores["in"]["sdr"]
 
 
 def _of_samples(score: Callable) -> Callable[[Reference, NDArray], float | None]:
@@ -68,11 +84,39 @@ METRICS: dict[str, Callable[[Reference, NDArray], float | None]] = {
     "pesq": _of_samples(metrics.pesq),
 }
 IN_DB = ("sdr", "si_sdr", "snr")
+METHODS: dict[str, Callable[[NDArray], NDArray]] = {
+    "wiener": wiener.enhanced,
+    "rnnoise": rnnoise.enhanced,
+}
+
+
+def rendered(mixtures: MixtureList, row: MixtureRow | PairRow) -> Mixture:
+    """The samples of a row; InputError names one that is silent, clipped or under a second."""
+    mixture = render(mixtures, row)
+    for side, samples in (("reference", mixture.target), ("mixture", mixture.mixture)):
+        if fault := _fault(samples):
+            where = f"{mixtures.name} row {row.id}, {side}"
+            raise InputError(fault, where, "leave the row out: it cannot be scored")
+    return mixture
+
+
+def _fault(samples: NDArray) -> str | None:
+    """What makes a side [n] of a row useless, None where nothing does."""
+    if len(samples) < SHORTEST:
+        return f"expected {SHORTEST} samples (1 s) or more, got {len(samples)}"
+    level = 10 * np.log10(np.mean(samples.astype(np.float64) ** 2) + 1e-20)
+    if level < SILENCE_DBFS:
+        return f"is silent ({level:.0f} dBFS)"
+    # A single sample may leave full scale: a target whose noise took a peak away from the mixture.
+    clipped = max(clipped_samples(samples), np.count_nonzero(np.abs(samples) > 1))
+    if clipped > CLIPPED_SHARE * len(samples):
+        return f"is clipped ({clipped} of {len(samples)} samples at or beyond full scale)"
+    return None
 
 
 def score_row(work: Work, row: MixtureRow | PairRow) -> Row:
     """Every score of a row; InputError names the row that cannot be scored."""
-    mixture = render(work.mixtures, row)
+    mixture = rendered(work.mixtures, row)
     try:
         scores = _scores(work, mixture)
     except InputError as error:
@@ -84,8 +128,17 @@ def score_row(work: Work, row: MixtureRow | PairRow) -> Row:
         for metric, value in values.items()
         if value == -math.inf
     )
-    bounded = {signal: _bounded(values) for signal, values in scores.items()}
-    return Row(row.id, row.group, _condition(row), row.snr_db, len(mixture.target), bounded, faults)
+    return Row(
+        id=row.id,
+        group=row.group,
+        condition=_condition(row),
+        snr_db=row.snr_db,
+        noise_class=mixture.noise_class,
+        noise_group=row.noise_group if isinstance(row, MixtureRow) else "",
+        samples=len(mixture.target),
+        scores={signal: _bounded(values) for signal, values in scores.items()},
+        faults=faults,
+    )
 
 
 def _condition(row: MixtureRow | PairRow) -> str:
@@ -97,18 +150,26 @@ def _condition(row: MixtureRow | PairRow) -> str:
 
 def _scores(work: Work, mixture: Mixture) -> dict[str, Scores]:
     reference = Reference.of(mixture.target)
-    # The reference is checked before the model runs: a bad row should not cost its time.
-    signals = {"in": mixture.mixture, "out": open_source(work.model).whole(mixture.mixture)}
-    if work.against is not None:
-        signals["against"] = open_source(work.against).whole(mixture.mixture)
-    found = {name: _all_of(work.metrics, reference, signal) for name, signal in signals.items()}
-    lines = {}
-    if work.floor is not None:
-        lines["floor"] = filtered(mixture.mixture, work.floor)
-    if work.ceiling:
-        lines["ceiling"] = best_mask(mixture.mixture, mixture.target)
     energies = tuple(name for name in work.metrics if name in IN_DB)
-    return found | {name: _all_of(energies, reference, line) for name, line in lines.items()}
+    # Lines need no perceptual score unless they stand in the table of the peers.
+    of_lines = work.metrics if work.peers or work.twin else energies
+    return {
+        name: _all_of(of_lines if name in ("floor", "ceiling") else work.metrics, reference, signal)
+        for name, signal in _signals(work, mixture).items()
+    }
+
+
+def _signals(work: Work, mixture: Mixture) -> dict[str, NDArray]:
+    noisy = mixture.mixture
+    sources = {"out": work.model, "against": work.against, "float": work.twin}
+    through = {s: open_source(s).whole(noisy) for s in dict.fromkeys(sources.values()) if s}
+    signals = {"in": noisy} | {name: through[s] for name, s in sources.items() if s}
+    signals |= {name: METHODS[name](noisy) for name in work.peers}
+    if work.floor is not None:
+        signals["floor"] = filtered(noisy, work.floor)
+    if work.ceiling:
+        signals["ceiling"] = best_mask(noisy, mixture.target)
+    return signals
 
 
 def _all_of(names: tuple[str, ...], reference: Reference, signal: NDArray) -> Scores:

@@ -28,25 +28,25 @@ def quality_of(rows: Sequence[Row], headline: tuple[float, ...] | None) -> dict[
     quality: dict[str, Any] = {"rows": len(chosen)}
     quality["snrs_db"] = sorted({row.snr_db for row in chosen if row.snr_db is not None})
     for metric in metrics:
-        quality |= _means(chosen, metric)
-    gains = [gain for _, gain in _paired(chosen, "sdr", "out", "in")]
-    quality["sdr_gain_median"] = _round(np.median(gains))
-    quality["sdr_gain_p5"] = _round(np.percentile(gains, 5))
+        quality |= means(chosen, metric)
+    gains = [gain for _, gain in paired(chosen, "sdr", "out", "in")]
+    quality["sdr_gain_median"] = rounded(np.median(gains))
+    quality["sdr_gain_p5"] = rounded(np.percentile(gains, 5))
     quality["by_snr"] = {
         condition: _of_condition(group, condition, metrics)
         for condition, group in _by_condition(rows)
     }
     quality["ci95"] = {
-        f"{metric}_gain": _ci95(_paired(chosen, metric, "out", "in"))
+        f"{metric}_gain": ci95(paired(chosen, metric, "out", "in"))
         for metric in metrics
-        if any(_paired(chosen, metric, "out", "in"))
+        if any(paired(chosen, metric, "out", "in"))
     }
     groups = len({row.group for row in chosen})
     quality["bootstrap"] = {"groups": groups, "draws": DRAWS, "seed": SEED}
     for line in ("floor", "ceiling"):
         if line in chosen[0].scores:
             quality[line] = {
-                f"{metric}_gain": _mean(v for _, v in _paired(chosen, metric, line, "in"))
+                f"{metric}_gain": mean(v for _, v in paired(chosen, metric, line, "in"))
                 for metric in chosen[0].scores[line]
             }
     return quality
@@ -57,14 +57,14 @@ def against_of(rows: Sequence[Row], headline: tuple[float, ...] | None) -> dict[
     chosen = headline_rows(rows, headline)
     found: dict[str, Any] = {"rows": len(chosen)}
     for metric in chosen[0].scores["out"]:
-        losses = _paired(chosen, metric, "against", "out")
+        losses = paired(chosen, metric, "against", "out")
         if losses:
-            found[f"{metric}_loss"] = _mean(loss for _, loss in losses)
-            found[f"{metric}_loss_ci95"] = _ci95(losses)
-    losses = [loss for _, loss in _paired(chosen, "sdr", "against", "out")]
-    found["sdr_loss_p95"] = _round(np.percentile(losses, 95))
+            found[f"{metric}_loss"] = mean(loss for _, loss in losses)
+            found[f"{metric}_loss_ci95"] = ci95(losses)
+    losses = [loss for _, loss in paired(chosen, "sdr", "against", "out")]
+    found["sdr_loss_p95"] = rounded(np.percentile(losses, 95))
     found["by_snr"] = {
-        condition: {"sdr_loss": _mean(v for _, v in _paired(group, "sdr", "against", "out"))}
+        condition: {"sdr_loss": mean(v for _, v in paired(group, "sdr", "against", "out"))}
         for condition, group in _by_condition(rows)
     }
     return found
@@ -89,45 +89,48 @@ def _by_condition(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
 def _of_condition(rows: Sequence[Row], condition: str, metrics: Sequence[str]) -> dict[str, Any]:
     found: dict[str, Any] = {"rows": len(rows)}
     for metric in metrics:
-        found |= _means(rows, metric)
+        found |= means(rows, metric)
         if condition == "clean" and metric in IN_DB:
             # The input is the reference: infinite before, so only what is left after has a meaning.
             del found[f"{metric}_in"], found[f"{metric}_gain"]
     return found
 
 
-def _means(rows: Sequence[Row], metric: str) -> dict[str, Any]:
-    """Mean of a metric before and after, and of its gain, over the rows that have both."""
+def means(rows: Sequence[Row], metric: str, signal: str = "out") -> dict[str, Any]:
+    """Mean of a metric of the input, of a signal, and of the gain, over rows that have both."""
     both = [
-        (row.scores["in"][metric], row.scores["out"][metric])
+        (row.scores["in"][metric], row.scores[signal][metric])
         for row in rows
-        if row.scores["in"][metric] is not None and row.scores["out"][metric] is not None
+        if row.scores["in"][metric] is not None and row.scores[signal][metric] is not None
     ]
     found: dict[str, Any] = {
-        f"{metric}_in": _mean(before for before, _ in both),
-        f"{metric}_out": _mean(after for _, after in both),
-        f"{metric}_gain": _mean(after - before for before, after in both),
+        f"{metric}_in": mean(before for before, _ in both),
+        f"{metric}_out": mean(after for _, after in both),
+        f"{metric}_gain": mean(after - before for before, after in both),
     }
     if len(both) < len(rows):
         found[f"{metric}_missing"] = len(rows) - len(both)
     return found
 
 
-def _paired(rows: Sequence[Row], metric: str, first: str, second: str) -> list[tuple[str, float]]:
+def paired(rows: Sequence[Row], metric: str, first: str, second: str) -> list[tuple[str, float]]:
     """(group, first - second) of the rows that have both."""
     pairs = ((row.group, row.scores[first][metric], row.scores[second][metric]) for row in rows)
     return [(group, a - b) for group, a, b in pairs if a is not None and b is not None]
 
 
-def _ci95(differences: list[tuple[str, float]]) -> list[float]:
+def ci95(differences: list[tuple[str, float]]) -> list[float]:
+    """The bootstrap interval of (group, difference) pairs."""
     interval = paired_interval([v for _, v in differences], [group for group, _ in differences])
-    return [_round(interval.low), _round(interval.high)]
+    return [rounded(interval.low), rounded(interval.high)]
 
 
-def _mean(values: Iterable[float]) -> float | None:
+def mean(values: Iterable[float]) -> float | None:
+    """The mean as it is written; None of nothing."""
     values = list(values)
-    return _round(np.mean(values)) if values else None
+    return rounded(np.mean(values)) if values else None
 
 
-def _round(value: float) -> float:
+def rounded(value: float) -> float:
+    """A score as it is written."""
     return round(float(value), DIGITS)

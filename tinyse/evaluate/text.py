@@ -27,6 +27,8 @@ def as_text(result: dict[str, Any]) -> str:
     ]
     if "against" in result:
         lines += _against(result["against"], result["model"])
+    for part in (_breakdown(quality), _peers(result), _worst(result)):
+        lines += ["", *part] if part else []
     return "\n".join(lines)
 
 
@@ -36,8 +38,18 @@ def _table(quality: dict[str, Any]) -> list[str]:
     table = [["SNR dB", "rows", *heads]]
     table += [_line(key, values, metrics) for key, values in quality["by_snr"].items()]
     table.append(_line("mean", quality, metrics))
+    return _aligned(table)
+
+
+def _aligned(table: list[list[str]], named: bool = False) -> list[str]:
+    """Columns of one width, flush right; the first flush left where it holds names."""
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    return ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in table]
+    lines = []
+    for first, *rest in table:
+        cells = [first.ljust(widths[0]) if named else first.rjust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
+        lines.append("  ".join(cells))
+    return lines
 
 
 def _line(head: str, values: dict[str, Any], metrics: list[str]) -> list[str]:
@@ -77,3 +89,52 @@ def _against(against: dict[str, Any], model: str) -> list[str]:
         f"loss against {name}{against['runtime']}: SDR {against['sdr_loss']:.3f} dB,"
         f" 95 % interval {low:.3f} to {high:.3f}, paired over {against['rows']} rows"
     ]
+
+
+def _breakdown(quality: dict[str, Any]) -> list[str]:
+    """The headline rows by noise class, seen and unseen, and by language."""
+    table = [
+        [
+            _named(name, values),
+            str(values["rows"]),
+            str(values["speakers"]),
+            _number(values["sdr_gain"], 2),
+            "{:.2f} to {:.2f}".format(*values["sdr_gain_ci95"]),
+        ]
+        for part in ("by_noise", "by_seen", "by_language")
+        for name, values in quality.get(part, {}).items()
+    ]
+    head = ["the same rows by", "rows", "speakers", "SDR gain", "95 %"]
+    return _aligned([head, *table], named=True) if table else []
+
+
+def _named(name: str, values: dict[str, Any]) -> str:
+    return f"{name} (unseen)" if values.get("seen") is False else name
+
+
+def _peers(result: dict[str, Any]) -> list[str]:
+    if "peers" not in result:
+        return []
+    methods = result["peers"]["methods"]
+    keys = [key for key in methods[0] if key.endswith("_gain") or key in ("estoi", "pesq")]
+    table = [["method", *(_titled(key) for key in keys), "version"]]
+    for method in methods:
+        cells = [_number(method[key], PLACES[key.removesuffix("_gain")]) for key in keys]
+        table.append([method["name"], *cells, method["version"] or "-"])
+    return _aligned(table, named=True)
+
+
+def _titled(key: str) -> str:
+    metric = key.removesuffix("_gain")
+    return NAMES[metric] + (" gain" if key != metric else "")
+
+
+def _worst(result: dict[str, Any]) -> list[str]:
+    if not result.get("worst"):
+        return []
+    table = [["worst rows", "speaker", "noise", "SNR dB", "SDR in", "SDR out", "SDR gain"]]
+    for row in result["worst"]:
+        snr = "-" if row["snr_db"] is None else f"{row['snr_db']:g}"
+        scores = [_number(row[key], 2) for key in ("sdr_in", "sdr_out", "sdr_gain")]
+        table.append([row["id"], row["group"], row["noise_class"] or "-", snr, *scores])
+    return _aligned(table, named=True)

@@ -4,8 +4,9 @@
     recipe.toml   the network's shape
 
 No figure is written by hand: the same files give the same text, and `tinyse card --check` compares.
-Of metrics.json the keys `training`, `limits` and `licence` are optional: facts of the run, more
-sentences for the limits, and the line on licence and data.
+Of metrics.json these keys are optional: `lists` (scores on more lists), `behaviour`, `training`
+(facts of the run), `limits` (more sentences for the limits), `licence` (the line on licence and
+data), and in `quality` the breakdown by noise class and language.
 """
 
 from __future__ import annotations
@@ -93,15 +94,21 @@ def card_text(folder: Path) -> str:
 def _values(metrics: dict[str, Any], manifest: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
     """What the template reads."""
     quality, against = metrics["quality"], metrics.get("against") or {}
-    by_snr = [(_condition(name), scores) for name, scores in quality["by_snr"].items()]
     lost = against.get("by_snr", {})
     return {
         "metrics": metrics,
         "quality": quality,
         "against": against,
         "reference": reference_name(metrics) if against else "",
-        "columns": [(k, name) for k, name in COLUMNS.items() if quality.get(k) is not None],
-        "conditions": [*by_snr, ("**mean**", quality)],
+        "columns": _columns(quality),
+        "conditions": _conditions(quality),
+        "breakdown": _breakdown(quality),
+        "lists": [
+            (name, listed, _columns(listed["quality"]), _conditions(listed["quality"]))
+            for name, listed in metrics.get("lists", {}).items()
+        ],
+        "verdicts": metrics.get("behaviour", {}).get("verdicts", []),
+        "heard": metrics.get("behaviour", {}),
         "losses": [(_condition(name), scores) for name, scores in lost.items()],
         "bytes": manifest["bytes"] | metrics.get("bytes", {}),
         "runtime": RUNTIMES.get(metrics["runtime"], metrics["runtime"]),
@@ -115,6 +122,30 @@ def _values(metrics: dict[str, Any], manifest: dict[str, Any], recipe: Recipe) -
         "limits": metrics.get("limits", []),
         "licence": metrics.get("licence", LICENCE),
     }
+
+
+def _columns(quality: dict[str, Any]) -> list[tuple[str, str]]:
+    """Key and head of the scores that were measured."""
+    return [(key, name) for key, name in COLUMNS.items() if quality.get(key) is not None]
+
+
+def _conditions(quality: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Name and scores of each SNR, and of the mean."""
+    by_snr = [(_condition(name), scores) for name, scores in quality["by_snr"].items()]
+    return [*by_snr, ("**mean**", quality)]
+
+
+def _breakdown(quality: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Name and scores of noise classes, of seen and unseen ones, and of languages."""
+    found = []
+    for name, scores in quality.get("by_noise", {}).items():
+        seen = {True: ", seen", False: ", unseen"}.get(scores.get("seen"), "")
+        found.append((f"noise: {name}{seen}", scores))
+    for name, scores in quality.get("by_seen", {}).items():
+        found.append((f"**noise classes {name} in training**", scores))
+    for name, scores in quality.get("by_language", {}).items():
+        found.append((f"language: {name}", scores))
+    return found
 
 
 def _rendered(values: dict[str, Any], source: Path) -> str:
@@ -135,7 +166,7 @@ def _rendered(values: dict[str, Any], source: Path) -> str:
         low, high = values["quality"]["ci95"][key]
         return f" (95 % interval {number(low, places)} to {number(high, places)})"
 
-    jinja.globals["interval"] = interval
+    jinja.globals |= {"interval": interval, "required": _required}
     try:
         return jinja.get_template("card.md.j2").render(values)
     except UndefinedError as error:
@@ -149,6 +180,11 @@ def _cell(values: dict[str, Any], key: str) -> str:
     if key.endswith("_gain"):
         return signed(value, 2)
     return number(value, 3 if key.startswith("estoi") else 2)
+
+
+def _required(verdict: dict[str, Any]) -> str:
+    least = verdict.get("at_least")
+    return f"at least {least:g}" if least is not None else f"at most {verdict['at_most']:g}"
 
 
 def _condition(name: str) -> str:

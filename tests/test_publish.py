@@ -1,0 +1,117 @@
+"""Publishing: what stands in metrics.json, from one list or several, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from functools import partial
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import tinyse.publish as publishing
+from tinyse.audio.lists import MixtureList, read_list
+from tinyse.cli import main
+from tinyse.errors import InputError
+from tinyse.publish import publish
+
+pytest.importorskip("jinja2")
+RECORD = {"seed": 3, "valid_si_sdr_gain": 7.5, "steps": 10}
+
+
+@pytest.fixture
+def run(small_model, tmp_path) -> Path:
+    """A finished run, as far as publishing looks at it."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    shutil.copy(small_model / "weights.npz", folder)
+    (folder / "recipe.toml").write_text(
+        'schema = 1\nname = "small"\n[network]\nlstm = [24]\ndense = [16]\n'
+    )
+    (folder / "run.json").write_text(json.dumps(RECORD))
+    (folder / "log.jsonl").write_text("{}\n")
+    return folder
+
+
+@pytest.fixture
+def without_tensorflow(monkeypatch) -> None:
+    """The file is compared with the oracle instead of the float network, in this process."""
+
+    def evaluated(model, mixtures, runtime, *, against, peers, metrics, **options):
+        own = tuple(name for name in peers if name == "wiener")
+        return publishing_evaluate(
+            model, mixtures, "oracle", against="oracle", peers=own, metrics=("sdr", "si_sdr"),
+            workers=1, **options,
+        )  # fmt: skip
+
+    publishing_evaluate = publishing.evaluate
+    monkeypatch.setattr(publishing, "evaluate", evaluated)
+    behave = partial(publishing.behaviour, runtime="oracle", workers=1, limit=1)
+    monkeypatch.setattr(publishing, "behaviour", behave)
+    expected = {"tflite": 1, "tflm_arena": 2, "sdr": {}}
+    monkeypatch.setattr(publishing, "measured", lambda *_: expected)
+    # The rows of the tiny corpus are shorter than what golden vectors are taken from.
+    write = lambda file, mixtures, path: path.write_bytes(b"-")  # noqa: E731
+    monkeypatch.setattr(publishing, "write_golden", write)
+
+
+def named(mixtures: MixtureList, name: str) -> MixtureList:
+    return MixtureList(name, mixtures.sha256, mixtures.root, mixtures.rows)
+
+
+def test_every_measurement_stands_in_metrics_and_card(
+    run, tmp_path, tiny_corpus, without_tensorflow
+) -> None:
+    test, other = (read_list(tiny_corpus / f"mixtures_{split}.csv") for split in ("test", "valid"))
+    metrics = publish(run, tmp_path / "small", test, others=[other], minutes=2)
+    assert json.loads((tmp_path / "small" / "metrics.json").read_text()) == metrics
+    assert metrics["list"]["name"] == "mixtures_test.csv"
+    methods = [method["name"] for method in metrics["peers"]["methods"]]
+    assert methods == ["noisy", "wiener", "int8", "ceiling"]
+    assert set(metrics["lists"]) == {"mixtures_valid.csv"}
+    assert set(metrics["lists"]["mixtures_valid.csv"]) == {"list", "quality", "against"}
+    assert metrics["behaviour"]["list"]["name"] == "mixtures_test.csv"
+    assert metrics["behaviour"]["hour"]["minutes"] == 2
+    assert "by_noise" in metrics["quality"]
+    card = (tmp_path / "small" / "README.md").read_text("utf-8")
+    assert "## Behaviour" in card and "### On mixtures_valid.csv" in card
+
+
+def test_one_list_is_enough(run, tmp_path, tiny_corpus, without_tensorflow) -> None:
+    listed = read_list(tiny_corpus / "mixtures_test.csv")
+    metrics = publish(run, tmp_path / "small", listed, minutes=2)
+    assert "lists" not in metrics and metrics["seeds"][0]["seed"] == 3
+
+
+def test_two_lists_of_one_name_are_refused(run, tmp_path, tiny_corpus) -> None:
+    listed = read_list(tiny_corpus / "mixtures_test.csv")
+    with pytest.raises(InputError, match="two lists of one name"):
+        publish(run, tmp_path / "small", listed, others=[named(listed, listed.name)])
+    assert not (tmp_path / "small").exists()
+
+
+def test_an_unfinished_run_is_refused(run, tmp_path, tiny_corpus) -> None:
+    (run / "run.json").unlink()
+    listed = tiny_corpus / "mixtures_test.csv"
+    words = ["publish", run, "-o", tmp_path / "small", "--list", listed]
+    done = CliRunner().invoke(main, [str(word) for word in words])
+    assert done.exit_code == 2 and "has no run.json" in done.stderr
+    assert not (tmp_path / "small").exists()
+
+
+def test_the_command_takes_several_lists_and_says_what_does_not_hold(
+    run, tmp_path, tiny_corpus, without_tensorflow, monkeypatch
+) -> None:
+    monkeypatch.setattr("tinyse.behaviour.hour_of", lambda *_: HOUR)
+    words = ["publish", run, "-o", tmp_path / "small"]
+    for split in ("test", "valid"):
+        words += ["--list", tiny_corpus / f"mixtures_{split}.csv"]
+    done = CliRunner(env={"TINYSE_DATA": None}).invoke(main, [str(word) for word in words])
+    assert done.exit_code == 0, done.output
+    assert "SDR gain" in done.stdout and "does not hold: 60 minutes" in done.stderr
+    metrics = json.loads((tmp_path / "small" / "metrics.json").read_text())
+    assert list(metrics["lists"]) == ["mixtures_valid.csv"]
+
+
+HOUR = {"minutes": 60, "drift_db": 2.0, "cell_growth": 1.0}
