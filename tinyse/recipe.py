@@ -28,6 +28,7 @@ SCHEMA = 1
 Units = Annotated[int, msgspec.Meta(ge=1, le=4096)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Sparsity = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
 Positive = Annotated[float, msgspec.Meta(gt=0.0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
 Range = tuple[float, float]  # low, high
@@ -110,6 +111,37 @@ class Export(Table):
     profile: Literal["fused"] = "fused"
 
 
+class Compress(Table):
+    """How a trained network is made sparse and int8; shares are of the steps of one level."""
+
+    source: str = ""  # the run or published model whose weights it starts from
+    structure: str = "block:4x4"  # weight, block:ROWSxCOLUMNS or unit
+    method: Literal["learned", "magnitude", "offline"] = "magnitude"
+    # Sparsities to walk through in one run; every level is recovered from, written and left.
+    levels: Annotated[tuple[Sparsity, ...], msgspec.Meta(min_length=1)] = (0.75,)
+    budgets: dict[str, Share] = {}  # half or pattern -> sparsity; the rest is shared out
+    floor: Share = 0.25  # least density of a half, as a share of the mean density
+    permute: bool = True  # hidden units into an order in which important weights share blocks
+    steps: Count = 4000  # of every level
+    learning_rate: Positive = 1e-3
+    warmup_share: Share = 0.02  # the rate rises to its full height
+    final_share: Share = 0.02  # of the rate, reached at a level's last step
+    ramp_share: Share = 0.5  # sparsity grows, the rate is flat
+    settle_share: Share = 0.1  # sparsity is reached, groups may still change places; then frozen
+    schedule: Literal["PolynomialDecay", "ConstantSparsity"] = "PolynomialDecay"  # of TF-MOT
+    power: Positive = 3.0  # of PolynomialDecay; learned follows the same path
+    update_every: Count = 20  # steps between choices of groups
+    distil: NotNegative = 100.0  # weight of the distance to the float network's mask
+    distil_share: Share = 0.7  # of the steps; the rest follows the loss alone
+    validate_every: Count = 500  # steps
+    # Learned thresholds: pace over the weights', width of the sigmoid at both ends of the ramp,
+    # and the controller of the penalty, per point of sparsity and update.
+    threshold_pace: Positive = 20.0
+    slope: Range = (0.3, 0.1)
+    integral: NotNegative = 0.02
+    proportional: NotNegative = 0.3
+
+
 class Recipe(Table):
     name: Name  # of the run's folder and of the model
     schema: Literal[1] = SCHEMA
@@ -119,6 +151,7 @@ class Recipe(Table):
     train: Train = Train()
     loss: Loss = Loss()
     export: Export = Export()
+    compress: Compress | None = None  # of a compressed run
 
 
 def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
@@ -137,7 +170,8 @@ def to_toml(recipe: Recipe) -> str:
     """The recipe in full, every default written out."""
     import tomli_w
 
-    return tomli_w.dumps(msgspec.to_builtins(recipe))
+    tables = msgspec.to_builtins(recipe)
+    return tomli_w.dumps({key: table for key, table in tables.items() if table is not None})
 
 
 def _with_ancestors(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
@@ -209,7 +243,8 @@ def _explain(message: str) -> str:
     if unknown is None:
         return f"{where}: {text}" if where else text
     key = unknown[1]
-    table = getattr(Recipe(name=""), where) if where else Recipe(name="")
+    example = Recipe(name="", compress=Compress())
+    table = getattr(example, where) if where else example
     near = difflib.get_close_matches(key, table.__struct_fields__, 1)
     return (
         f"{where}.{key}".lstrip(".")

@@ -21,17 +21,17 @@ def recipe_keys(root: Path) -> str:
     notes = _comments(root / "tinyse" / "recipe.py")
     parts = [_table("", Recipe, notes)]
     for field in types.type_info(Recipe).fields:
-        if isinstance(field.type, types.StructType):
-            parts.append(_table(field.name, field.type.cls, notes))
+        if struct := _struct(field.type):
+            parts.append(_table(field.name, struct.cls, notes))
     return "\n\n".join(parts)
 
 
 def _table(name: str, cls: type, notes: dict[tuple[str, str], str]) -> str:
     rows = ["| key | type | default | |", "|---|---|---|---|"]
     for field in types.type_info(cls).fields:
-        if isinstance(field.type, types.StructType):
+        if _struct(field.type):
             continue
-        default = "required" if field.required else f"`{_toml(field.default)}`"
+        default = "required" if field.required else f"`{_toml(_default(field))}`"
         note = notes.get((cls.__name__, field.name), "")
         rows.append(f"| `{field.name}` | {_type(field.type)} | {default} | {note} |")
     if not name:
@@ -41,7 +41,21 @@ def _table(name: str, cls: type, notes: dict[tuple[str, str], str]) -> str:
     return "\n".join([head, "", *([document.strip(), ""] if name and document else []), *rows])
 
 
+def _struct(found: types.Type) -> types.StructType | None:
+    """The table that a key holds, also where it may be absent."""
+    parts = found.types if isinstance(found, types.UnionType) else (found,)
+    return next((part for part in parts if isinstance(part, types.StructType)), None)
+
+
+def _default(field: types.Field) -> Any:
+    return field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+
+
 def _type(found: types.Type) -> str:
+    if isinstance(found, types.BoolType):
+        return "true or false"
+    if isinstance(found, types.DictType):
+        return f"table of: {_type(found.value_type)}"
     if isinstance(found, types.LiteralType):
         return " or ".join(f"`{_toml(value)}`" for value in found.values)
     if isinstance(found, types.StrType):

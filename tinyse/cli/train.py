@@ -40,7 +40,7 @@ def command(recipe, data, run, overrides, seed, resume, force, as_json) -> None:
     # After the recipe: a mistyped key must not wait four seconds for TensorFlow.
     from tinyse.training.loop import train
 
-    with _Bar() as bar:
+    with Bar() as bar:
         record = train(resolved, data, run, resume=resume, force=force, tell=bar.tell)
     if as_json:
         click.echo(json.dumps(record, indent=1))
@@ -52,10 +52,10 @@ def command(recipe, data, run, overrides, seed, resume, force, as_json) -> None:
         )
 
 
-class _Bar:
+class Bar:
     """Progress on stderr."""
 
-    def __enter__(self) -> _Bar:
+    def __enter__(self) -> Bar:
         from rich.console import Console
         from rich.progress import (
             BarColumn,

@@ -5,6 +5,7 @@ stands in two files with the same functions, and this one takes the file of the 
 (`KERAS_BACKEND`, TensorFlow unless set):
 
     time_loop(body, carry, inputs, reverse=False) -> carry, outputs
+    gathered(table, index)              without looking after indices that lie outside
     compiled(function)                  whole-step compilation (XLA)
     value_and_gradient(function)        of the first argument, a dict of arrays
 
@@ -20,10 +21,22 @@ from tinyse.network.keras_import import import_keras
 NAME = import_keras().backend.backend()
 
 if NAME == "tensorflow":
-    from tinyse.network.on_tensorflow import compiled, threads, time_loop, value_and_gradient
+    from tinyse.network.on_tensorflow import (
+        compiled,
+        gathered,
+        threads,
+        time_loop,
+        value_and_gradient,
+    )
 elif NAME == "jax":
-    from tinyse.network.on_jax import compiled, threads, time_loop, value_and_gradient
+    from tinyse.network.on_jax import (
+        compiled,
+        gathered,
+        threads,
+        time_loop,
+        value_and_gradient,
+    )
 else:
     raise InputError(f"is {NAME}", "KERAS_BACKEND", "use tensorflow or jax")
 
-__all__ = ["NAME", "compiled", "threads", "time_loop", "value_and_gradient"]
+__all__ = ["NAME", "compiled", "gathered", "threads", "time_loop", "value_and_gradient"]

@@ -60,14 +60,14 @@ def lstm(projected, recurrent, cell_clip=0.0):
         hidden, cell, gates = lstm_states(projected, recurrent, cell_clip)
 
         def gradient(upstream):
-            return _lstm_gradient(upstream, recurrent, hidden, cell, gates, cell_clip)
+            return lstm_gradient(upstream, recurrent, hidden, cell, gates, cell_clip)
 
         return hidden, gradient
 
     return with_gradient(projected, recurrent)
 
 
-def _lstm_gradient(upstream, recurrent, hidden, cell, gates, cell_clip):
+def lstm_gradient(upstream, recurrent, hidden, cell, gates, cell_clip):
     """Gradients of `projected` and `recurrent` for the gradient of the hidden states [T, B, H].
 
     Hochreiter and Schmidhuber 1997 with forget gates; the factors that need no recursion are

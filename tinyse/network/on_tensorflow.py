@@ -37,6 +37,11 @@ def time_loop(body, carry, inputs, reverse=False):
     return carry, tuple(w.stack() for w in written)
 
 
+def gathered(table, index):
+    """table[index] for int32 indices that are known to lie inside."""
+    return tf.gather(table, index)
+
+
 def compiled(function):
     """`function` as one XLA program; a new shape compiles anew."""
     return tf.function(function, jit_compile=True, autograph=False)

@@ -22,6 +22,7 @@ class Progress:
 
     step : steps done; loss_sum : of the running epoch; best : best validation figure so far
     best_epoch : the epoch that reached it; seconds, waited_s : wall time, and of it waiting
+    counted : steps in loss_sum, where epochs differ in length
     """
 
     step: int = 0
@@ -30,6 +31,7 @@ class Progress:
     best_epoch: int = -1
     seconds: float = 0.0
     waited_s: float = 0.0
+    counted: int = 0
 
 
 def save(path: Path, state: State, progress: Progress, fixed: dict[str, np.ndarray]) -> None:

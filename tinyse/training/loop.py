@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,25 +24,10 @@ from tinyse.recipe import Recipe, to_toml
 from tinyse.training import calibrate, checkpoint
 from tinyse.training.checkpoint import Progress
 from tinyse.training.feed import Batches, Feed
+from tinyse.training.logbook import Clock, Told, event_files
 from tinyse.training.provenance import provenance, same_run
 from tinyse.training.step import State, learning_rate, make_step
 from tinyse.training.validation import Validation
-
-# Calibration draws from steps no training reaches, so that it repeats whatever the run's length.
-_CALIBRATION_STEP = 10**9
-_CALIBRATION_BATCHES = 24
-
-
-@dataclass(frozen=True)
-class Told:
-    """What a caller hears after every step."""
-
-    step: int
-    steps: int
-    loss: float
-    epoch_loss: float
-    best: float
-    frames_per_s: float
 
 
 def train(
@@ -108,7 +91,7 @@ class _Run:
         return Feed(batches)
 
     def _calibration_batches(self):
-        with self._feed(_CALIBRATION_STEP, _CALIBRATION_STEP + _CALIBRATION_BATCHES) as feed:
+        with self._feed(*calibrate.STEPS) as feed:
             yield from feed
 
     def go(self, tell: Callable[[Told], None]) -> None:
@@ -119,8 +102,8 @@ class _Run:
             return
         mean, std = self._normalisation.mean, self._normalisation.std
         step = make_step(self._recipe, mean, std)
-        clock = _Clock(train.batch * train.frames)
-        with self._feed(progress.step, self._steps) as feed, _events(self._run) as events:
+        clock = Clock(train.batch * train.frames)
+        with self._feed(progress.step, self._steps) as feed, event_files(self._run) as events:
             for batch in feed:
                 number = np.asarray(progress.step + 1, np.float32)
                 rate = np.asarray(learning_rate(train, progress.step), np.float32)
@@ -145,7 +128,7 @@ class _Run:
                 if done == 0 and self._stopped_early():
                     break
 
-    def _told(self, loss: float, clock: _Clock) -> Told:
+    def _told(self, loss: float, clock: Clock) -> Told:
         progress = self._progress
         done = (progress.step - 1) % self._train.steps_per_epoch + 1
         mean = progress.loss_sum / done
@@ -155,7 +138,7 @@ class _Run:
         epochs = self._progress.step // self._train.steps_per_epoch
         return epochs - 1 - self._progress.best_epoch >= self._train.patience
 
-    def _end_epoch(self, events, clock: _Clock) -> None:
+    def _end_epoch(self, events, clock: Clock) -> None:
         progress, train = self._progress, self._train
         epoch = progress.step // train.steps_per_epoch - 1
         gains = [each.si_sdr_gain(self._state.parameters) for each in self._validations]
@@ -222,33 +205,3 @@ class _Run:
             "frames_per_s": round(frames / max(progress.seconds, 1e-9)),
             "waiting_share": round(progress.waited_s / max(progress.seconds, 1e-9), 4),
         }
-
-
-class _Clock:
-    """Frames per second of training alone: neither compilation nor validation counts."""
-
-    def __init__(self, frames_per_step: int) -> None:
-        self._frames, self._begin, self._waited = frames_per_step, None, 0.0
-        self._steps, self._seconds = 0, 0.0
-
-    def restart(self) -> None:
-        self._begin = time.perf_counter()
-
-    def step(self, waited_s: float, progress: Progress) -> None:
-        now = time.perf_counter()
-        if self._begin is not None:
-            self._steps += 1
-            self._seconds += now - self._begin
-            progress.seconds += now - self._begin
-            progress.waited_s += waited_s - self._waited
-        self._begin, self._waited = now, waited_s
-
-    @property
-    def frames_per_s(self) -> float:
-        return self._steps * self._frames / self._seconds if self._seconds else 0.0
-
-
-def _events(run: Path):
-    from tensorboardX import SummaryWriter
-
-    return SummaryWriter(str(run / "events"))

@@ -49,6 +49,11 @@ def batch_loss(network: Network, loss: Loss, parameters, batch, mean, std):
     """The weighted loss of a batch; mean, std [128] normalise the features."""
     mixture, target = mixed(batch)
     mask = forward(network, parameters, graph.feature_frames(mixture, mean, std))
+    return mask_loss(loss, mixture, target, mask)
+
+
+def mask_loss(loss: Loss, mixture, target, mask):
+    """The weighted loss of a mask [B, T, 128] on the spectrum of a mixture."""
     estimate = graph.masked(mixture, mask)
     total = 0.0
     least = _NOISE_ALONE * _level(mixture)
@@ -84,6 +89,15 @@ def negative_si_sdr(sound, reference):
     error = ops.sum((sound - scale[:, None] * reference) ** 2, axis=1)
     loss = 10 * ops.log10((error + _TINY) / (scale**2 * energy + _TINY))
     return ops.mean(ops.where(energy > 2 * _TINY, loss, ops.zeros_like(loss)))
+
+
+def mask_distance(mask, teacher):
+    """Mean square of the difference of the masks' roots: small gains count as they are heard.
+
+    The offset, one step of the int8 mask, keeps the gradient of the root finite at zero.
+    """
+    step = 2.0**-8
+    return ops.mean((ops.sqrt(mask + step) - ops.sqrt(teacher + step)) ** 2)
 
 
 def compressed_spectral(estimate, target, least=0.0, power: float = 0.3):

@@ -17,7 +17,10 @@ from tinyse.files import read_json
 from tinyse.network import backend
 from tinyse.recipe import Recipe, to_toml
 
-_SAME = ("recipe_sha256", "manifest_sha256", "valid_list_sha256", "seed", "backend", "cores")
+_SAME = (
+    *("recipe_sha256", "manifest_sha256", "valid_list_sha256", "source_sha256"),
+    *("seed", "backend", "cores"),
+)
 
 
 def provenance(recipe: Recipe, corpus: Corpus, valid: list[MixtureList]) -> dict:
@@ -40,7 +43,7 @@ def provenance(recipe: Recipe, corpus: Corpus, valid: list[MixtureList]) -> dict
 def same_run(path: Path, record: dict, force: bool) -> None:
     """InputError naming what changed if the run of `path` was made from something else."""
     before = read_json(path)
-    changed = [key for key in _SAME if before.get(key) != record[key]]
+    changed = [key for key in _SAME if before.get(key) != record.get(key)]
     if changed and not force:
         raise InputError(
             f"was made with another {', '.join(changed)}", path, "start a new run, or use --force"

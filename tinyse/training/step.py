@@ -7,6 +7,8 @@ lines are what makes the step the same on every backend and its state three dict
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -46,20 +48,34 @@ def make_step(recipe: Recipe, mean: np.ndarray, std: np.ndarray):
     clip_norm = recipe.train.clip_norm
 
     def step(state, batch, number, rate):
-        parameters, first, second = state
-        value, gradient = value_and_gradient(parameters, batch)
-        norm = ops.sqrt(sum(ops.sum(g * g) for g in gradient.values()))
-        shrink = clip_norm / ops.maximum(norm, clip_norm)
-        rate = rate * ops.sqrt(1 - _DECAY_SECOND**number) / (1 - _DECAY_FIRST**number)
-        new = {}, {}, {}
-        for name, g in gradient.items():
-            g = g * shrink
-            new[1][name] = m = _DECAY_FIRST * first[name] + (1 - _DECAY_FIRST) * g
-            new[2][name] = v = _DECAY_SECOND * second[name] + (1 - _DECAY_SECOND) * g * g
-            new[0][name] = parameters[name] - rate * m / (ops.sqrt(v) + _EPSILON)
-        return tuple(new), value, norm
+        value, gradient = value_and_gradient(state[0], batch)
+        gradient, norm = clipped(gradient, clip_norm)
+        return adam(state, gradient, number, rate), value, norm
 
     return backend.compiled(step)
+
+
+def clipped(gradient, bound: float):
+    """The gradient with its global norm brought down to `bound`, and the norm it had."""
+    norm = ops.sqrt(sum(ops.sum(g * g) for g in gradient.values()))
+    shrink = bound / ops.maximum(norm, bound)
+    return {name: g * shrink for name, g in gradient.items()}, norm
+
+
+def adam(state, gradient, number, rate, faster: Mapping[str, float] = MappingProxyType({})):
+    """(parameters, first, second) after step `number` (float32, from 1) at a learning rate.
+
+    faster : parameter -> factor of its rate, 1 where it is not named
+    """
+    parameters, first, second = state
+    rate = rate * ops.sqrt(1 - _DECAY_SECOND**number) / (1 - _DECAY_FIRST**number)
+    new = {}, {}, {}
+    for name, g in gradient.items():
+        new[1][name] = m = _DECAY_FIRST * first[name] + (1 - _DECAY_FIRST) * g
+        new[2][name] = v = _DECAY_SECOND * second[name] + (1 - _DECAY_SECOND) * g * g
+        by = rate * faster[name] if name in faster else rate
+        new[0][name] = parameters[name] - by * m / (ops.sqrt(v) + _EPSILON)
+    return new
 
 
 def learning_rate(train: Train, step: int) -> float:

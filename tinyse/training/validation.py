@@ -6,6 +6,7 @@ inverse STFT and two dot products a row.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -27,8 +28,13 @@ class Validation:
     """A list, rendered, ready to be enhanced again and again."""
 
     def __init__(
-        self, network: Network, mixtures: MixtureList, normalisation: features.Normalisation
+        self,
+        network: Network,
+        mixtures: MixtureList,
+        normalisation: features.Normalisation,
+        masks: Callable | None = None,
     ) -> None:
+        """`masks(parameters, features)` is the network's float forward pass unless given."""
         rows = [row for row in mixtures.rows if row.snr_db in HEADLINE_SNR_DB]
         if not rows:
             raise InputError("has no row at -5, 0, 5 or 10 dB", mixtures.name, "use another list")
@@ -37,7 +43,7 @@ class Validation:
         # One shape, so that one program serves all rows; rows of alike length stand together.
         self._rows.sort(key=lambda row: len(row.features))
         self._frames = len(self._rows[-1].features)
-        self._forward = backend.compiled(partial(forward, network))
+        self._forward = backend.compiled(masks or partial(forward, network))
 
     def si_sdr_gain(self, parameters: Parameters) -> float:
         """Mean gain in dB of the network with `parameters`."""

@@ -1,0 +1,170 @@
+"""Compression runs of seconds: what is asked is in the file, and what was killed goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from tests.network_maker import float_weights
+from tinyse.quant import IntegerLSTM, quantise_network, read_weights
+from tinyse.sparsity.groups import live_groups, parse_structure
+
+RECIPE = """
+schema = 1
+name = "tiny"
+[network]
+lstm = [16, 12]
+dense = [8]
+[train]
+batch = 2
+frames = 40
+save_every = 7
+"""
+SHORT = [
+    *("--set", "compress.update_every=2", "--set", "compress.validate_every=10"),
+    *("--set", "compress.learning_rate=3e-3"),
+]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("float")
+    (folder / "recipe.toml").write_text(RECIPE)
+    weights = float_weights((16, 12), (8,), gain=0.8)
+    weights["features/mean"][:], weights["features/std"][:] = -40, 12
+    np.savez(folder / "weights.npz", **weights)
+    return folder
+
+
+@pytest.fixture
+def compress(source, tiny_corpus, tmp_path):
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    command = [sys.executable, "-m", "tinyse", "compress", str(source), "--data", str(tiny_corpus)]
+
+    def call(run, *arguments, start=subprocess.run, **options):
+        words = [*command, *SHORT, "-o", str(run), *map(str, arguments)]
+        return start(words, env=environment, stderr=subprocess.PIPE, text=True, **options)
+
+    return call
+
+
+def integer(folder):
+    return quantise_network(read_weights(folder / "weights.npz"), "x")
+
+
+def matrices(network):
+    for layer in network.layers:
+        if isinstance(layer, IntegerLSTM):
+            yield from (*layer.kernels, *layer.recurrents)
+        else:
+            yield layer.kernel
+
+
+def groups_left(folder, structure) -> tuple[int, int]:
+    """Live and all groups in the exported file."""
+    live = [live_groups(parse_structure(structure), array) for array in matrices(integer(folder))]
+    return sum(int(groups.sum()) for groups in live), sum(groups.size for groups in live)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["learned", "magnitude"])
+@pytest.mark.parametrize("structure", ["weight", "block:4x4"])
+def test_every_level_has_its_sparsity_in_the_file(compress, tmp_path, method, structure):
+    if method == "magnitude":
+        pytest.importorskip("tensorflow_model_optimization")
+    run = tmp_path / "run"
+    asked = ["--structure", structure, "--levels", "0.5,0.8", "--steps", 24, "--method", method]
+    done = compress(run, *asked)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((run / "run.json").read_text())
+    assert [level["sparsity_asked"] for level in record["levels"]] == [0.5, 0.8]
+    for level in record["levels"]:
+        folder = run / "levels" / f"{level['sparsity_asked']:g}"
+        left, total = groups_left(folder, structure)
+        # A block may be dead for rounding as well; more than asked can never be alive.
+        assert left <= total - int(level["sparsity_asked"] * total + 0.5)
+        assert left >= 0.9 * (1 - level["sparsity_asked"]) * total
+        assert level["sparsity"] == pytest.approx(level["sparsity_asked"], abs=0.5 / total)
+        assert level["sparsity_before_cut"] is not None
+    last = run / "levels" / "0.8" / "weights.npz"
+    assert (run / "weights.npz").read_bytes() == last.read_bytes()
+    assert min(int(array.min()) for array in matrices(integer(run))) >= -127
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["learned", "magnitude"])
+def test_units_are_taken_out_of_the_file(compress, tmp_path, method):
+    if method == "magnitude":
+        pytest.importorskip("tensorflow_model_optimization")
+    run = tmp_path / "run"
+    asked = ["--structure", "unit", "--sparsity", 0.4, "--steps", 16, "--method", method]
+    done = compress(run, *asked)
+    assert done.returncode == 0, done.stderr
+    (level,) = json.loads((run / "run.json").read_text())["levels"]
+    before = 128 * 64 + 16 * 64 + 16 * 48 + 12 * 48 + 12 * 8 + 8 * 128
+    after = sum(array.size for array in matrices(integer(run)))
+    assert level["sparsity"] == pytest.approx(1 - after / before) and level["sparsity"] >= 0.4
+    network = integer(run)
+    assert network.lstms[0].units < 16 and network.lstms[0].width == 128
+
+
+@pytest.mark.slow
+def test_int8_alone_starts_where_the_float_network_is(compress, tmp_path):
+    done = compress(tmp_path / "run", "--structure", "weight", "--sparsity", 0, "--steps", 10)
+    assert done.returncode == 0, done.stderr
+    (level,) = json.loads((tmp_path / "run" / "run.json").read_text())["levels"]
+    assert level["sparsity"] == 0 and level["method"] is None
+
+
+def _log(run):
+    keep = ("step", "loss", "valid_si_sdr_gain", "sparsity", "penalty")
+    lines = (run / "log.jsonl").read_text().splitlines()
+    return [{key: json.loads(line)[key] for key in keep} for line in lines]
+
+
+@pytest.mark.slow
+def test_a_killed_run_resumes_with_the_same_losses(compress, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    asked = ["--structure", "block:2x2", "--levels", "0.4,0.7", "--steps", 40]
+    asked += ["--method", "learned"]
+    assert compress(whole, *asked).returncode == 0
+    process = compress(killed, *asked, start=subprocess.Popen)
+    while process.poll() is None:
+        if (killed / "log.jsonl").exists() and len(_log(killed)) == 2:
+            break
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stderr.close()
+    assert len(_log(killed)) < len(_log(whole)), "the run was over before it was killed"
+    resumed = compress(killed, *asked, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert _log(killed) == _log(whole)
+    assert (whole / "weights.npz").read_bytes() == (killed / "weights.npz").read_bytes()
+
+    asked[3] = "0.4,0.8"
+    other = compress(killed, *asked, "--resume")
+    assert other.returncode == 2 and "another recipe_sha256" in other.stderr
+
+
+@pytest.mark.slow
+def test_a_compressed_run_can_be_compressed_again(compress, source, tmp_path, tiny_corpus):
+    first = ["--structure", "unit", "--sparsity", 0.3, "--method", "offline", "--force"]
+    assert compress(tmp_path / "first", *first).returncode == 0
+    command = [sys.executable, "-m", "tinyse", "compress", str(tmp_path / "first"), *SHORT]
+    command += ["--data", str(tiny_corpus), "-o", str(tmp_path / "second"), "--steps", "8"]
+    command += ["--structure", "block:2x2", "--sparsity", "0.5", "--method", "learned"]
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    left, total = groups_left(tmp_path / "second", "block:2x2")
+    assert left <= total - int(0.5 * total + 0.5)

@@ -1,0 +1,55 @@
+"""The path of a level: its phases, its targets, its rate."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from tinyse.recipe import Compress
+from tinyse.training.levels import levels
+
+
+def test_levels_follow_one_another():
+    first, second = levels(Compress(levels=(0.5, 0.9), steps=1000, update_every=30))
+    assert (first.before, first.sparsity, second.before) == (0.0, 0.5, 0.5)
+    assert first.ramp == 510 and first.freeze == 610 and first.distilled == 700
+    assert second.target(0) == pytest.approx(0.5) and second.target(510) == 0.9
+    targets = [second.target(step) for step in range(1000)]
+    assert all(a <= b for a, b in itertools.pairwise(targets))
+
+
+def test_the_rate_is_flat_over_the_ramp_and_falls_to_its_share():
+    (level,) = levels(Compress(steps=1000, learning_rate=1.0, warmup_share=0.01))
+    rates = [level.learning_rate(step) for step in range(1000)]
+    assert rates[0] == pytest.approx(0.1) and rates[9] == rates[level.ramp] == 1.0
+    assert rates[999] == pytest.approx(0.02, abs=1e-3)
+
+
+def test_sparsity_zero_is_a_level_without_choices():
+    (level,) = levels(Compress(levels=(0.0,), steps=100))
+    assert not level.selects and level.ramp == level.freeze == 0
+
+
+def test_a_level_below_the_one_before_starts_from_its_own_sparsity():
+    _, second = levels(Compress(levels=(0.9, 0.5)))
+    assert second.before == second.target(0) == 0.5
+
+
+def test_the_slope_narrows_over_the_ramp():
+    (level,) = levels(Compress(steps=1000, slope=(0.3, 0.1)))
+    assert level.slope(0) == pytest.approx(0.3)
+    assert level.slope(level.ramp) == level.slope(999) == pytest.approx(0.1)
+
+
+def test_magnitude_asks_tf_mot_and_ends_at_its_sparsity():
+    pytest.importorskip("tensorflow_model_optimization")
+    (level,) = levels(Compress(steps=200, update_every=10))
+    found = level.magnitude_updates
+    assert max(found) <= level.freeze and found[max(found)] == pytest.approx(0.75)
+    for step, sparsity in found.items():  # learned is steered along the same path
+        assert sparsity == pytest.approx(level.target(step), abs=1e-6)
+    (at_once,) = levels(Compress(steps=200, update_every=10, schedule="ConstantSparsity"))
+    assert set(at_once.magnitude_updates.values()) == {0.75}

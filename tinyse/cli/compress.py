@@ -1,0 +1,111 @@
+"""`tinyse compress RUN`: a sparse int8 run from a trained one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(name="compress")
+@click.argument("source", metavar="RUN")
+@click.option(
+    "--structure", required=True, metavar="weight|block:RxC|unit", help="What goes as a whole."
+)
+@click.option("--sparsity", type=float, help="Share of groups (for units, of weights) that goes.")
+@click.option("--levels", metavar="S,S,..", help="Several sparsities to walk through in one run.")
+@click.option("--budget", type=int, metavar="BYTES", help="Bytes to reach, in place of a sparsity.")
+@click.option("--account", help="What counts the bytes of --budget (tinyse inspect lists them).")
+@click.option(
+    "--method", type=click.Choice(["learned", "magnitude", "offline"]), help="Who chooses."
+)
+@click.option("--steps", type=int, help="Training steps of every level.")
+@click.option(
+    "--distill/--no-distill", default=None, help="Follow the float network's mask at first."
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    envvar="TINYSE_DATA",
+    show_envvar=True,
+    help="Folder of the corpus; offline, with it survivors are solved for again.",
+)
+@click.option("-o", "--out", "run", type=click.Path(path_type=Path), help="Folder [runs/NAME].")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key.")
+@click.option("--seed", type=int, help="Short for --set train.seed=SEED.")
+@click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
+@click.option(
+    "--force", is_flag=True, help="Overwrite a run, or resume one that was made otherwise."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print run.json on stdout.")
+def command(
+    source,
+    structure,
+    sparsity,
+    levels,
+    budget,
+    account,
+    method,
+    steps,
+    distill,
+    data,
+    run,
+    overrides,
+    seed,
+    resume,
+    force,
+    as_json,
+) -> None:
+    """Make RUN, a run's folder or a published model's name, sparse and int8 in the same steps.
+
+    `--structure weight --sparsity 0` trains for int8 alone.  Method offline prunes without training
+    and needs no TensorFlow.  docs/patents.md has a note on learned thresholds.
+    """
+    import json
+
+    from tinyse.compress import compress
+
+    settings = [f"compress.structure={structure}"]
+    settings += _levels(sparsity, levels, budget, account)
+    if method is not None:
+        settings.append(f"compress.method={method}")
+    if steps is not None:
+        settings.append(f"compress.steps={steps}")
+    if distill is False:
+        settings.append("compress.distil=0")
+    if seed is not None:
+        settings.append(f"train.seed={seed}")
+    asked = None if budget is None else (budget, account)
+    from tinyse.cli.train import Bar
+
+    with Bar() as bar:
+        run, record = compress(
+            source, (*settings, *overrides), data, run, asked, resume, force, bar.tell
+        )
+    if as_json:
+        click.echo(json.dumps(record, indent=1))
+        return
+    for level in record["levels"]:
+        gain = level.get("valid_si_sdr_gain")
+        said = "" if gain is None else f", valid SI-SDR gain {gain:.2f} dB in int8"
+        click.echo(f"{run}: sparsity {level['sparsity']:.4%}{said}")
+
+
+def _levels(sparsity, levels, budget, account) -> list[str]:
+    """The override for what was asked; exactly one way of asking is taken."""
+    from tinyse.errors import InputError
+
+    given = [name for name, value in _ways(sparsity, levels, budget).items() if value is not None]
+    if len(given) != 1:
+        what = "give one of --sparsity, --levels and --budget"
+        raise InputError(f"{what}, not {' and '.join(given) or 'none'}", "tinyse compress")
+    if (budget is None) != (account is None):
+        missing = "--account" if account is None else "--budget"
+        raise InputError("--budget and --account belong together", missing, "give both")
+    if budget is not None:
+        return []
+    return [f"compress.levels=[{sparsity if levels is None else levels}]"]
+
+
+def _ways(sparsity, levels, budget) -> dict:
+    return {"--sparsity": sparsity, "--levels": levels, "--budget": budget}

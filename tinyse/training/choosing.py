@@ -1,0 +1,169 @@
+"""Which groups stay while a run goes on: by learned thresholds or by magnitude, then fixed.
+
+Both methods choose by the same norms, those of the dense shadow weights that go on learning behind
+their masks, so what was out can come back until the choice is fixed.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from keras import ops
+
+from tinyse.network.build import Parameters
+from tinyse.recipe import Compress
+from tinyse.sparsity.budget import Energy, budgets
+from tinyse.sparsity.choice import (
+    Keep,
+    Norms,
+    array_masks,
+    by_budget,
+    everything,
+    norms_of,
+    sparsity_of,
+)
+from tinyse.sparsity.groups import Weights, parse_structure
+from tinyse.sparsity.learned import Controller, cut, kept, start
+from tinyse.training.groups_in_graph import THRESHOLD, Selection
+from tinyse.training.levels import Level
+
+
+class Chooser:
+    """The choice of a run and what it takes to go on choosing.
+
+    Attributes
+    ----------
+    keep : half (for units, layer) -> which of its groups stay
+    masks : array -> the same as a tensor [n, m] of 0 and 1
+    before_cut : sparsity that the level's thresholds had before it was made exact
+    energy : E x^2 of the inputs of every array
+    """
+
+    def __init__(
+        self, settings: Compress, levels: list[Level], weights: Weights, energy: Energy
+    ) -> None:
+        self.structure = parse_structure(settings.structure)
+        self.energy = energy
+        self.before_cut = 0.0
+        self._settings, self._weights = settings, weights  # of these only the shapes are asked
+        self._learned = settings.method == "learned"
+        self._budgets = {x.number: shares(settings, weights, x) for x in levels if x.selects}
+        self._updates = {
+            x.number: x.magnitude_updates for x in levels if x.selects and not self._learned
+        }
+        self._controller = Controller(settings.proportional, settings.integral)
+        self._choose(everything(weights, self.structure))
+
+    @property
+    def penalty(self) -> float:
+        """Weight of the share of weights kept in the loss."""
+        return self._controller.penalty
+
+    def sparsity(self) -> float:
+        """Share of groups that is gone; for units, of weights."""
+        return sparsity_of(self._weights, self.structure, self.keep)
+
+    def selects(self, level: Level, step: int) -> bool:
+        """Whether a step makes its masks from thresholds."""
+        return self._learned and level.selects and step < level.freeze
+
+    def selection(self) -> Selection:
+        """What makes them in the graph."""
+        return Selection(self._weights, self.structure, self.energy)
+
+    def begin(self, level: Level, parameters: Parameters) -> Parameters:
+        """The parameters that a level trains: with thresholds, where it learns them."""
+        parameters = without_thresholds(parameters)
+        if not level.selects:
+            self._choose(everything(parameters, self.structure))
+        elif self._learned:
+            # The penalty that held the last level is where the next one starts.
+            settings = self._settings
+            self._controller = Controller(settings.proportional, settings.integral, self.penalty)
+            share = level.before / level.sparsity
+            wanted = {name: share * by for name, by in self._budgets[level.number].items()}
+            for name, threshold in start(self._norms(parameters), wanted).items():
+                parameters[THRESHOLD + name] = np.asarray(math.log(threshold), np.float32)
+        return parameters
+
+    def update(self, level: Level, step: int, parameters: Parameters) -> None:
+        """What is decided before a step, until the choice is fixed at `level.freeze`."""
+        if not level.selects or step > level.freeze:
+            return
+        if step == level.freeze:
+            self._fix(level, parameters)
+        elif not self._learned:
+            sparsity = self._updates[level.number].get(step)
+            if sparsity is not None:
+                self._choose(self._by_magnitude(level, parameters, sparsity))
+        elif step % self._settings.update_every == 0:
+            self._choose(kept(self._norms(parameters), _thresholds(parameters)))
+            self._controller.steer(level.target(step), self.sparsity())
+
+    def _fix(self, level: Level, parameters: Parameters) -> None:
+        """The last choice of a level, exact to the group."""
+        if not self._learned:
+            self._choose(self._by_magnitude(level, parameters, level.sparsity))
+            self.before_cut = self.sparsity()
+            return
+        norms, thresholds = self._norms(parameters), _thresholds(parameters)
+        self._choose(kept(norms, thresholds))
+        self.before_cut = self.sparsity()
+        self._choose(cut(self._weights, self.structure, norms, thresholds, level.sparsity))
+
+    def _by_magnitude(self, level: Level, parameters: Parameters, sparsity: float) -> Keep:
+        share = sparsity / level.sparsity
+        wanted = {name: share * by for name, by in self._budgets[level.number].items()}
+        return by_budget(self._weights, self.structure, self._norms(parameters), wanted)
+
+    def _norms(self, parameters: Parameters) -> Norms:
+        values = {name: np.asarray(value) for name, value in parameters.items()}
+        return norms_of(without_thresholds(values), self.structure, self.energy)
+
+    def _choose(self, keep: Keep) -> None:
+        self.keep = keep
+        masks = array_masks(self._weights, self.structure, keep)
+        self.masks = {name: ops.convert_to_tensor(mask) for name, mask in masks.items()}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Its state as a checkpoint holds it."""
+        controller = self._controller
+        steering = np.array([controller.penalty, controller.error, self.before_cut], np.float64)
+        found = {f"keep/{name}": part for name, part in self.keep.items()}
+        found |= {f"energy/{name}": value for name, value in self.energy.items()}
+        return {"steering": steering, **found}
+
+    def take_up(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go on from what `arrays` gave."""
+        penalty, error, self.before_cut = arrays["steering"].tolist()
+        settings = self._settings
+        self._controller = Controller(settings.proportional, settings.integral, penalty, error)
+        self.energy = part_of(arrays, "energy")
+        self._choose(part_of(arrays, "keep"))
+
+
+def shares(settings: Compress, weights: Weights, level: Level) -> dict[str, float]:
+    """Sparsity of every half at the end of a level; InputError where it cannot be reached."""
+    structure = parse_structure(settings.structure)
+    by_hand, floor = settings.budgets, settings.floor
+    return budgets(weights, structure, level.sparsity, by_hand=by_hand, floor=floor)
+
+
+def without_thresholds(parameters: Parameters) -> Parameters:
+    """The parameters of the network alone."""
+    return {name: x for name, x in parameters.items() if not name.startswith(THRESHOLD)}
+
+
+def part_of(arrays: dict[str, np.ndarray], part: str) -> dict[str, np.ndarray]:
+    """The arrays under `part/`, without it."""
+    return {
+        key.removeprefix(f"{part}/"): value
+        for key, value in arrays.items()
+        if key.startswith(f"{part}/")
+    }
+
+
+def _thresholds(parameters: Parameters) -> dict[str, float]:
+    logs = part_of(parameters, THRESHOLD.rstrip("/"))
+    return {name: math.exp(float(log)) for name, log in logs.items()}

@@ -1,0 +1,356 @@
+"""A compression run: levels of sparsity learned together with int8, from a float network.
+
+The run folder looks like that of `loop`; what differs: `levels/SPARSITY/` is a run of its own for
+every level (recipe.toml, run.json, weights.npz), the run's own weights.npz is the last level's, and
+`log.jsonl` has a line for every validation.
+
+Weights of a level are those of the best validation after the choice of groups was fixed, put on the
+int8 grid (`quantised.used_parameters`): the exported file holds the bytes that training computed
+with.  Validation figures come from that integer forward pass too.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from keras import ops
+
+from tinyse.audio import pools
+from tinyse.audio.corpora import Corpus, read_manifest
+from tinyse.audio.lists import MixtureList, find_list
+from tinyse.errors import InputError, TinySEError
+from tinyse.features import BANDS, Normalisation
+from tinyse.files import atomic_file, read_bytes, read_json, sha256, write_json, write_text
+from tinyse.network import backend
+from tinyse.network import features_in_graph as graph
+from tinyse.network.build import Parameters, shapes
+from tinyse.network.quantised import Activations, quantised_forward, used_parameters
+from tinyse.quant import FloatNetwork, read_weights
+from tinyse.recipe import Network, Recipe, to_toml
+from tinyse.sparsity import calibration
+from tinyse.sparsity.permute import permute
+from tinyse.sparsity.shrink import shrink
+from tinyse.training import calibrate, checkpoint
+from tinyse.training.checkpoint import Progress
+from tinyse.training.choosing import Chooser, part_of, without_thresholds
+from tinyse.training.compress_step import Knobs, make_compress_step
+from tinyse.training.feed import Batches, Feed
+from tinyse.training.levels import Level, levels
+from tinyse.training.logbook import Clock, Told, event_files
+from tinyse.training.losses import mixed
+from tinyse.training.provenance import provenance, same_run
+from tinyse.training.step import State
+from tinyse.training.validation import Validation
+
+LEVELS = "levels"
+
+
+def train_compressed(
+    recipe: Recipe,
+    weights: Path,
+    data: Path,
+    run: Path,
+    resume: bool = False,
+    force: bool = False,
+    tell: Callable[[Told], None] = lambda told: None,
+) -> dict:
+    """Compress the network in `weights` (a weights.npz) as `recipe.compress` says, into `run`.
+
+    Returns the contents of `run.json`.  Raises InputError, and writes nothing, for a sparsity or a
+    structure that the network cannot have; TinySEError if a level ends short of its sparsity.
+    `resume` and `force` are those of `loop.train`.
+    """
+    source = _Source.read(weights)
+    recipe = msgspec.structs.replace(recipe, network=source.network)
+    corpus = read_manifest(data / recipe.data.manifest)
+    valid = find_list(recipe.data.valid_list, data)
+    record = provenance(recipe, corpus, [valid]) | {"source_sha256": sha256(weights)}
+    if resume:
+        same_run(run / "run.json", record, force)
+    elif (run / "run.json").exists() and not force:
+        raise InputError("holds a run already", run, "use --resume, --force or another folder")
+    going = _Compression(recipe, source, corpus, valid, run, resume)  # all that can be refused
+    write_text(run / "recipe.toml", to_toml(recipe))
+    write_json(run / "run.json", record)
+    going.go(tell)
+    record |= going.finish()
+    write_json(run / "run.json", record)
+    return record
+
+
+@dataclass
+class _Source:
+    """The float network that a run starts from, which is also its teacher.
+
+    weights : all arrays of its weights.npz; activations : by its ranges, for the whole run
+    """
+
+    weights: dict[str, np.ndarray]
+    network: Network
+    activations: Activations
+    normalisation: Normalisation
+
+    @classmethod
+    def read(cls, path: Path) -> _Source:
+        """Of a weights.npz."""
+        floats = read_weights(path)
+        if len(floats.mean) != BANDS:
+            what = f"was trained on {len(floats.mean)} features a frame, not {BANDS}"
+            raise InputError(what, path, "train it anew")
+        for layer in floats.layers:
+            if layer.kind not in ("lstm", "dense", "mask"):
+                what = f"a {layer.kind.upper()} cannot be trained"
+                raise InputError(what, f"{path}: {layer.name}", "use --method offline")
+        with np.load(path) as file:
+            arrays = {name: file[name] for name in file.files}
+        normalisation = Normalisation(floats.mean, floats.std)
+        return cls(arrays, _table_of(floats, path), Activations.of(floats), normalisation)
+
+    @property
+    def parameters(self) -> Parameters:
+        """What a step can change."""
+        return {name: self.weights[name] for name in shapes(self.network)}
+
+    def energies(self, batch) -> dict[str, np.ndarray]:
+        """E x^2 of every input of every matrix, over one batch of the feed."""
+        statistics = self.normalisation
+        frames = graph.feature_frames(mixed(batch)[0], statistics.mean, statistics.std)
+        return calibration.energies(calibration.forward(self.weights, np.asarray(frames)).inputs)
+
+
+def _table_of(floats: FloatNetwork, path: Path) -> Network:
+    """[network] of the weights themselves: a network that was shrunk is not its recipe's."""
+    lstms = [layer for layer in floats.layers if layer.kind == "lstm"]
+    dense = tuple(layer.units for layer in floats.layers if layer.kind == "dense")
+    clips = sorted({layer.cell_clip for layer in lstms})
+    if len(clips) > 1:
+        raise InputError(f"expected one cell clip for all LSTMs, got {clips}", path, "train anew")
+    return Network(lstm=tuple(layer.units for layer in lstms), dense=dense, cell_clip=clips[0])
+
+
+class _Compression:
+    """One process' share of a run: from the last checkpoint to the end."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        source: _Source,
+        corpus: Corpus,
+        valid: MixtureList,
+        run: Path,
+        resume: bool,
+    ) -> None:
+        self._recipe, self._settings, self._run = recipe, recipe.compress, run
+        self._source, self._levels = source, levels(recipe.compress)
+        self._chooser = Chooser(self._settings, self._levels, source.parameters, {})
+        self._pools = pools.decode(corpus)
+        last = run / "state" / "last.npz"
+        if resume and last.exists():
+            self._state, self._progress, fixed = checkpoint.load(last)
+            self._chooser.take_up(fixed)
+            source.weights |= part_of(fixed, "teacher")
+        else:
+            self._begin()
+        self._teacher = {k: ops.convert_to_tensor(v) for k, v in source.parameters.items()}
+        self._compiled: dict[tuple[bool, bool], Callable] = {}
+        integer = partial(quantised_forward, recipe.network, source.activations)
+        self._validation = Validation(
+            recipe.network,
+            valid,
+            source.normalisation,
+            lambda given, frames: integer(*given, frames),
+        )
+
+    def _begin(self) -> None:
+        """Step 0: what the matrices read, and units in a good order for blocks."""
+        source, chooser = self._source, self._chooser
+        first, _ = calibrate.STEPS
+        with self._feed(first, first + 1) as feed:
+            (batch,) = feed
+        chooser.energy = source.energies(batch)
+        densest = max(level.sparsity for level in self._levels)
+        if self._settings.permute and chooser.structure.kind == "block" and densest:
+            energy = chooser.energy
+            source.weights, _ = permute(source.weights, chooser.structure, densest, energy=energy)
+            chooser.energy = source.energies(batch)
+        self._state, self._progress = State.fresh(source.parameters), Progress()
+
+    def _feed(self, first: int, last: int) -> Feed:
+        train, mixing = self._recipe.train, self._recipe.mixing
+        batches = Batches(self._pools, mixing, train.seed, train.batch, train.frames, first, last)
+        return Feed(batches)
+
+    def go(self, tell: Callable[[Told], None]) -> None:
+        """Every step that is left."""
+        progress, train = self._progress, self._recipe.train
+        last = len(self._levels) * self._settings.steps
+        self._forget_lines_after(progress.step)
+        clock = Clock(train.batch * train.frames)
+        with self._feed(progress.step, last) as feed, event_files(self._run) as events:
+            for batch in feed:
+                number, step = divmod(progress.step, self._settings.steps)
+                level, done = self._levels[number], step + 1
+                loss = self._advance(level, step, batch)
+                progress.step += 1
+                progress.loss_sum += loss
+                progress.counted += 1
+                clock.step(feed.waited_s, progress)
+                mean = progress.loss_sum / progress.counted
+                tell(Told(progress.step, last, loss, mean, progress.best, clock.frames_per_s))
+                if done % self._settings.validate_every == 0 or done in (level.freeze, level.steps):
+                    self._validate(level, done, events, clock)
+                if done == level.steps:
+                    self._end_level(level)
+                if done == level.steps or progress.step % train.save_every == 0:
+                    self._save("last")
+
+    def _advance(self, level: Level, step: int, batch) -> float:
+        """One step and what is decided before it; its loss."""
+        chooser = self._chooser
+        if step == 0:
+            self._state = State.fresh(chooser.begin(level, self._state.parameters))
+            self._progress.best, self._progress.best_epoch = -math.inf, -1
+        chooser.update(level, step, self._state.parameters)
+        if level.selects and step == level.freeze:
+            self._state = State(*map(without_thresholds, self._state))
+        selects = chooser.selects(level, step)
+        penalty = chooser.penalty if selects else 0.0
+        knobs = Knobs(step + 1, level.learning_rate(step), penalty, level.slope(step))
+        fixed = {"masks": chooser.masks, "teacher": self._teacher}
+        compiled = self._step(selects, step < level.distilled)
+        state, loss, _ = compiled(tuple(self._state), batch, fixed, knobs.arrays())
+        loss = float(loss)
+        if not math.isfinite(loss):
+            raise TinySEError(
+                f"the loss is {loss} at step {self._progress.step}",
+                self._run,
+                "lower compress.learning_rate; state/last.npz is the last good state",
+            )
+        self._state = State(*state)
+        return loss
+
+    def _step(self, selects: bool, distils: bool) -> Callable:
+        """The compiled step of a phase, compiled when it is first asked for."""
+        if (selects, distils) not in self._compiled:
+            source = self._source
+            statistics = source.normalisation.mean, source.normalisation.std
+            selection = self._chooser.selection() if selects else None
+            self._compiled[selects, distils] = make_compress_step(
+                self._recipe, source.activations, statistics, selection, distils
+            )
+        return self._compiled[selects, distils]
+
+    def _validate(self, level: Level, done: int, events, clock: Clock) -> None:
+        """A line of the log; from the freeze on, the best state of the level is kept."""
+        progress, chooser, fixed = self._progress, self._chooser, done > level.freeze
+        parameters = without_thresholds(self._state.parameters)
+        gain = self._validation.si_sdr_gain((parameters, chooser.masks))
+        line = {
+            "level": level.sparsity,
+            "step": progress.step,
+            "loss": progress.loss_sum / progress.counted,
+            "valid_si_sdr_gain": gain,
+            "sparsity": chooser.sparsity(),
+            "sparsity_target": level.target(done),
+            "sparsity_before_cut": chooser.before_cut if fixed else None,
+            "penalty": chooser.penalty,
+            "learning_rate": level.learning_rate(done - 1),
+            "frames_per_s": round(clock.frames_per_s),
+            "waiting_share": round(progress.waited_s / max(progress.seconds, 1e-9), 4),
+            "seconds": round(progress.seconds, 1),
+        }
+        log = self._run / "log.jsonl"
+        write_text(log, log.read_text("utf-8") + json.dumps(line) + "\n")
+        for key in ("loss", "valid_si_sdr_gain", "sparsity", "penalty", "learning_rate"):
+            events.add_scalar(key, line[key], progress.step)
+        progress.loss_sum, progress.counted = 0.0, 0
+        if fixed and gain > progress.best:
+            progress.best, progress.best_epoch = gain, progress.step
+            self._save("best")
+        clock.restart()
+
+    def _forget_lines_after(self, step: int) -> None:
+        """A killed run may have logged what its last checkpoint does not know of."""
+        log = self._run / "log.jsonl"
+        lines = log.read_text("utf-8").splitlines(keepends=True) if log.exists() else []
+        write_text(log, "".join(line for line in lines if json.loads(line)["step"] <= step))
+
+    def _save(self, name: str) -> None:
+        teacher = {f"teacher/{key}": value for key, value in self._source.parameters.items()}
+        fixed = self._chooser.arrays() | teacher
+        checkpoint.save(self._run / "state" / f"{name}.npz", self._state, self._progress, fixed)
+
+    def _end_level(self, level: Level) -> None:
+        """Writes the level's run: recipe.toml, run.json, weights.npz."""
+        chooser = self._chooser
+        missing = level.sparsity - chooser.sparsity()
+        if missing > 0.5 / sum(part.size for part in chooser.keep.values()):
+            what = f"ended {missing:.4%} short of a sparsity of {level.sparsity:g}"
+            raise TinySEError(what, self._run, "start the run anew")
+        best = checkpoint.load(self._run / "state" / "best.npz")[0].parameters
+        weights = self._exported(best)
+        recipe = msgspec.structs.replace(
+            self._recipe,
+            name=f"{self._recipe.name}-{level.sparsity:g}",
+            network=_widths(self._recipe.network, weights),
+        )
+        folder = self._run / LEVELS / f"{level.sparsity:g}"
+        with atomic_file(folder / "weights.npz") as file:
+            np.savez(file, **weights)
+        write_text(folder / "recipe.toml", to_toml(recipe))
+        write_json(folder / "run.json", self._result(level))
+
+    def _exported(self, parameters: Parameters) -> dict[str, np.ndarray]:
+        """The arrays of a weights.npz: what the integer forward pass computed with."""
+        source, chooser = self._source, self._chooser
+        used = backend.compiled(partial(used_parameters, self._recipe.network, source.activations))(
+            parameters, chooser.masks
+        )
+        weights = source.weights | {name: np.asarray(value) for name, value in used.items()}
+        if chooser.structure.kind == "unit":
+            weights, _ = shrink(weights, chooser.keep)
+        return weights
+
+    def _result(self, level: Level) -> dict:
+        progress, chooser = self._progress, self._chooser
+        return {
+            "schema": 1,
+            "method": self._settings.method if level.selects else None,
+            "structure": str(chooser.structure),
+            "sparsity_asked": level.sparsity,
+            "sparsity_before_cut": chooser.before_cut if level.selects else 0.0,
+            "sparsity": chooser.sparsity(),
+            "best_step": progress.best_epoch,
+            "valid_si_sdr_gain": progress.best,
+        }
+
+    def finish(self) -> dict:
+        """Make the last level's weights the run's; returns what `run.json` says of the end."""
+        folders = [self._run / LEVELS / f"{level.sparsity:g}" for level in self._levels]
+        with atomic_file(self._run / "weights.npz") as file:
+            file.write(read_bytes(folders[-1] / "weights.npz"))
+        progress, train = self._progress, self._recipe.train
+        frames = progress.step * train.batch * train.frames
+        return {
+            "steps": progress.step,
+            "frames": frames,
+            "levels": [read_json(folder / "run.json") for folder in folders],
+            "valid_si_sdr_gain": progress.best,
+            "seconds": round(progress.seconds, 1),
+            "frames_per_s": round(frames / max(progress.seconds, 1e-9)),
+            "waiting_share": round(progress.waited_s / max(progress.seconds, 1e-9), 4),
+        }
+
+
+def _widths(network: Network, weights: dict[str, np.ndarray]) -> Network:
+    """The table with the widths that the weights have."""
+    lstm = tuple(weights[f"lstm_{i}/recurrent"].shape[0] for i in range(len(network.lstm)))
+    dense = tuple(weights[f"dense_{i}/kernel"].shape[1] for i in range(len(network.dense)))
+    return msgspec.structs.replace(network, lstm=lstm, dense=dense)

@@ -1,0 +1,86 @@
+"""One step of compression: the float step with masks and the exported arithmetic in its forward.
+
+    loss = task(mask) + distil * distance(mask, teacher's) + penalty * (share of weights kept)
+
+The last two terms are there while a run asks for them.  What is returned, and logged, is the task's
+loss alone, which can be compared with that of the float run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyse.network import backend
+from tinyse.network import features_in_graph as graph
+from tinyse.network.build import Parameters, forward
+from tinyse.network.integers import straight_through
+from tinyse.network.quantised import Activations, quantised_forward
+from tinyse.recipe import Recipe
+from tinyse.training.groups_in_graph import THRESHOLD, Selection
+from tinyse.training.losses import mask_distance, mask_loss, mixed
+from tinyse.training.step import adam, clipped
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """What changes from step to step.
+
+    number : of the step, from 1; rate : learning rate; penalty, slope : of a learned choice
+    """
+
+    number: float
+    rate: float
+    penalty: float = 0.0
+    slope: float = 1.0
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """As the compiled step takes them."""
+        return {name: np.asarray(value, np.float32) for name, value in vars(self).items()}
+
+
+def make_compress_step(
+    recipe: Recipe,
+    activations: Activations,
+    statistics: tuple[np.ndarray, np.ndarray],
+    selection: Selection | None = None,
+    distils: bool = False,
+):
+    """A compiled `step(state, batch, fixed, knobs) -> state, loss, gradient_norm`.
+
+    statistics : mean, std [128] of the features
+    selection : makes the masks from the parameters' thresholds; without, `fixed["masks"]` holds
+    fixed : {"masks": array -> [n, m], "teacher": the float network's parameters}
+    """
+    network, settings = recipe.network, recipe.compress
+    mean, std = statistics
+
+    def loss(parameters: Parameters, batch, fixed, knobs):
+        mixture, target = mixed(batch)
+        frames = graph.feature_frames(mixture, mean, std)
+        masks, kept = fixed["masks"], 0.0
+        if selection is not None:
+            masks, kept = selection.masks(parameters, knobs["slope"])
+        mask = quantised_forward(network, activations, parameters, masks, frames)
+        task = mask_loss(recipe.loss, mixture, target, mask)
+        total = task + knobs["penalty"] * kept
+        if distils:
+            taught = forward(network, fixed["teacher"], frames)
+            total = total + settings.distil * mask_distance(mask, taught)
+        return straight_through(task, total)
+
+    value_and_gradient = backend.value_and_gradient(loss)
+
+    def step(state, batch, fixed, knobs):
+        value, gradient = value_and_gradient(state[0], batch, fixed, knobs)
+        # Thresholds stand apart: a penalty as large as it has to be must not shrink the weights'
+        # share of the bound, and Adam takes no notice of their gradient's size.
+        thresholds = {name: g for name, g in gradient.items() if name.startswith(THRESHOLD)}
+        weights = {name: g for name, g in gradient.items() if name not in thresholds}
+        weights, norm = clipped(weights, recipe.train.clip_norm)
+        faster = dict.fromkeys(thresholds, settings.threshold_pace)
+        new = adam(state, weights | thresholds, knobs["number"], knobs["rate"], faster)
+        return new, value, norm
+
+    return backend.compiled(step)

@@ -1,0 +1,52 @@
+"""What a run says while it goes: to its caller, to TensorBoard, and how fast it is."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinyse.training.checkpoint import Progress
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a caller hears after every step."""
+
+    step: int
+    steps: int
+    loss: float
+    epoch_loss: float
+    best: float
+    frames_per_s: float
+
+
+class Clock:
+    """Frames per second of training alone: neither compilation nor validation counts."""
+
+    def __init__(self, frames_per_step: int) -> None:
+        self._frames, self._begin, self._waited = frames_per_step, None, 0.0
+        self._steps, self._seconds = 0, 0.0
+
+    def restart(self) -> None:
+        self._begin = time.perf_counter()
+
+    def step(self, waited_s: float, progress: Progress) -> None:
+        now = time.perf_counter()
+        if self._begin is not None:
+            self._steps += 1
+            self._seconds += now - self._begin
+            progress.seconds += now - self._begin
+            progress.waited_s += waited_s - self._waited
+        self._begin, self._waited = now, waited_s
+
+    @property
+    def frames_per_s(self) -> float:
+        return self._steps * self._frames / self._seconds if self._seconds else 0.0
+
+
+def event_files(run: Path):
+    """The writer of TensorBoard's files, a context manager."""
+    from tensorboardX import SummaryWriter
+
+    return SummaryWriter(str(run / "events"))
