@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.network_maker import frames, integer_network
-from tests.tflite.edited import valid_file
-from tinyse.errors import MissingExtra
+from tests.tflite.edited import valid_file, valid_step_file
+from tinyse.errors import InputError, MissingExtra
 from tinyse.runtimes.oracle import Oracle
 from tinyse.tflite.check import check_bytes
 from tinyse.tflite.write import serialise
@@ -34,9 +34,30 @@ def test_deviation_is_bounded(record_property):
     assert difference.max() <= MOST_STEPS and difference.mean() < 0.5
 
 
-def test_reset_gives_the_stream_again():
-    runtime = LiteRT(check_bytes(valid_file()))
-    x = frames(60, 2, 11)
+@pytest.mark.parametrize(("profile", "most"), [("step16x8", 0.004), ("step8", 0.09)])
+def test_deviation_of_basic_operators_is_bounded(profile, most):
+    """int16 runs on LiteRT's own kernels, int8 on XNNPACK; differences are of the mask, 0 to 1."""
+    network = integer_network(profile=profile)
+    x = frames(500, 4, of=network.input)
+    masks = [r.run(x) for r in (Oracle(network), LiteRT(check_bytes(serialise(network, profile))))]
+    exact, found = (network.output.dequantise(mask) for mask in masks)
+    difference = np.abs(found - exact)
+    print(f"LiteRT, {profile}: mask RMS {np.sqrt((difference**2).mean()):.5f}, "
+          f"at most {difference.max():.4f}")  # fmt: skip
+    assert difference.max() <= most
+
+
+def test_a_wide_lstm_is_refused_in_one_line():
+    network = integer_network((9,), (), 11, 6, 0, "fused16x8")
+    with pytest.raises(InputError, match="LiteRT refuses it") as caught:
+        LiteRT(check_bytes(serialise(network, "fused16x8")))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [valid_file(), valid_step_file(), valid_step_file("step8")])
+def test_reset_gives_the_stream_again(data):
+    runtime = LiteRT(check_bytes(data))
+    x = frames(60, 2, 11, runtime.info.input)
     first = runtime.run(x)
     runtime.reset()
     assert np.array_equal(np.stack([runtime.step(frame) for frame in x]), first)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.network_maker import frames, integer_network, small_network
-from tests.tflite.edited import valid_file
+from tests.tflite.edited import valid_file, valid_step_file
 from tinyse.errors import InputError, MissingExtra
 from tinyse.runtimes import open_runtime
 from tinyse.tflite.check import check_bytes
@@ -31,9 +31,10 @@ def test_reading_the_arena_leaves_stderr_as_it_was(capfd):
     assert capfd.readouterr().err == "after\n"
 
 
-def test_reset_gives_the_stream_again():
-    runtime = TFLM(check_bytes(valid_file()))
-    x = frames(60, 2, 11)
+@pytest.mark.parametrize("data", [valid_file(), valid_step_file(), valid_step_file("step8")])
+def test_reset_gives_the_stream_again(data):
+    runtime = TFLM(check_bytes(data))
+    x = frames(60, 2, 11, runtime.info.input)
     first = runtime.run(x)
     assert not np.array_equal(runtime.run(x), first)
     runtime.reset()
@@ -53,6 +54,15 @@ def test_states_need_to_be_kept():
     kept = TFLM(file, keep_states=True)
     assert kept.info.arena_bytes is None
     assert set(kept.states()) == {"h_lstm_0", "c_lstm_0", "h_lstm_1", "c_lstm_1"}
+
+
+def test_states_of_a_step_file_are_always_there():
+    file = check_bytes(valid_step_file())
+    states = TFLM(file).states()
+    assert {key: value.dtype.name for key, value in states.items()} == {
+        "h_lstm_0": "int16", "c_lstm_0": "int16", "h_gru_0": "int16",
+    }  # fmt: skip
+    assert not any(value.any() for value in states.values())
 
 
 def test_a_bad_file_never_reaches_it(tmp_path):

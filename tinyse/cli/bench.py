@@ -16,7 +16,7 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 def command(models, runtimes, output, force, as_json) -> None:
     """Measure MODELS (names, folders or .tflite files; all published ones if none is given)."""
-    from tinyse.bench import INTEGER_RUNTIMES, bench, published_models
+    from tinyse.bench import RUNTIMES, bench, published_models
     from tinyse.enhance import find_model
     from tinyse.errors import InputError
     from tinyse.files import write_json
@@ -26,7 +26,7 @@ def command(models, runtimes, output, force, as_json) -> None:
     files = [find_model(model).file_for("tflm") for model in models] or published_models()
     if not files:
         raise InputError("there is no published model", "bench", "name a .tflite")
-    result = bench(files, runtimes or INTEGER_RUNTIMES)
+    result = bench(files, runtimes or RUNTIMES)
     if output:
         write_json(output, result)
     if as_json:
@@ -59,10 +59,32 @@ def _print(result: dict) -> None:
             table.add_row(
                 model["model"],
                 row["runtime"],
-                f"{row['ms_per_frame']:.3f}",
-                f"{row['ms_per_frame_min']:.2f}..{row['ms_per_frame_max']:.2f}",
-                f"{row['real_time']:.1%}",
-                f"{row['against_first']:.2f}",
+                f"{row['ms_per_frame']:.4f}",
+                f"{row['ms_per_frame_min']:.3f}..{row['ms_per_frame_max']:.3f}",
+                f"{row['real_time']:.2%}",
+                f"{row['against_first']:.4f}",
                 arena,
             )
     Console().print(table)
+    _print_firmware(result["models"])
+
+
+def _print_firmware(models: list[dict]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="C runtime on emulated cores, exact counts")
+    for heading in ("model", "core", "instructions/frame", "at 100 MHz", "flash", "arena", "stack"):
+        table.add_column(heading, justify="left" if heading in ("model", "core") else "right")
+    for model in models:
+        for row in model["firmware"]:
+            keys = ("flash_bytes", "arena_bytes", "stack_bytes")
+            table.add_row(
+                model["model"],
+                row["runtime"],
+                f"{row['instructions_per_frame']:,}",
+                f"{row['load_100_mhz']:.1%}",
+                *(f"{row[key]:,}" for key in keys),
+            )
+    if table.row_count:
+        Console().print(table)

@@ -14,6 +14,11 @@ RUNTIMES = {
     "tflm": ("tflm", "TFLM"),
     "litert": ("litert", "LiteRT"),
     "keras_model": ("keras_model", "KerasModel"),
+    "native": ("native", "Native"),
+    "native_reference": ("native", "NativeReference"),
+    "cortex_m4": ("emulated", "CortexM4"),
+    "cortex_m7": ("emulated", "CortexM7"),
+    "cortex_m55": ("emulated", "CortexM55"),
 }
 
 __all__ = ["RUNTIMES", "Runtime", "RuntimeInfo", "StatefulRuntime", "open_runtime", "trace"]

@@ -1,0 +1,244 @@
+/* AVX-512 VNNI on the layout `lanes`: 16 rows in the 32-bit lanes of one register.
+ *
+ * VPDPBUSD multiplies unsigned by signed bytes, so x enters as x + 128 and -128 times the sums of
+ * the weights stand in the blob.  Each step takes 64 weights: one column group of 16 rows, or four
+ * blocks, each with its own four inputs, which three masked broadcasts put beside one another.
+ */
+#ifdef __x86_64__
+#include <immintrin.h>
+#include <string.h>
+
+#include "../requant.h"
+#include "../tables.h"
+#include "kernels.h"
+
+#define TS_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
+#define TS_INLINE TS_TARGET static inline __attribute__((always_inline))
+
+TS_TARGET const void *ts_prepare_s8__avx512vnni(const int8_t *x, size_t count, int zero,
+                                                void *buffer)
+{
+    (void)zero;
+    uint8_t *shifted = buffer;
+    const __m128i sign = _mm_set1_epi8(-128);
+    for (size_t i = 0; i < count; i += 16) {
+        const __m128i bytes = _mm_loadu_si128((const void *)(x + i));
+        _mm_storeu_si128((void *)(shifted + i), _mm_xor_si128(bytes, sign));
+    }
+    return buffer;
+}
+
+/* A multiplier q * 2^(left - right - 31) of every lane, in the form that `scaled` wants. */
+typedef struct {
+    __m512i q, odd_q, up, right, half, rounded; /* rounded: -1 where right > 0 */
+} ts_scale;
+
+TS_INLINE ts_scale scale_of(__m512i q, __m512i shift)
+{
+    const __m512i zero = _mm512_setzero_si512(), one = _mm512_set1_epi32(1);
+    const __m512i right = _mm512_max_epi32(_mm512_sub_epi32(zero, shift), zero);
+    const __m512i up = _mm512_add_epi32(_mm512_max_epi32(shift, zero), one);
+    const __m512i half = _mm512_srli_epi32(_mm512_sllv_epi32(one, right), 1);
+    const __m512i rounded = _mm512_movm_epi32(_mm512_cmpgt_epi32_mask(right, zero));
+    return (ts_scale){q, _mm512_srli_epi64(q, 32), up, right, half, rounded};
+}
+
+TS_INLINE __m512i scaled(__m512i a, const ts_scale *by)
+{
+    const __m512i half = _mm512_set1_epi64(INT64_C(1) << 31);
+    const __m512i doubled = _mm512_sllv_epi32(a, by->up);
+    const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(doubled, by->q), half);
+    const __m512i odd =
+        _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(doubled, 32), by->odd_q), half);
+    const __m512i high = _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 32), odd);
+    const __m512i sign = _mm512_and_si512(_mm512_srai_epi32(high, 31), by->rounded);
+    return _mm512_srav_epi32(_mm512_add_epi32(_mm512_add_epi32(high, by->half), sign), by->right);
+}
+
+/* One load for the four column numbers: loads are what this loop waits for. */
+TS_INLINE __m512i four_places(const uint8_t *x, const uint8_t *index)
+{
+    uint32_t four;
+    memcpy(&four, index, sizeof four);
+    const uint8_t *a = x + 4 * (size_t)(four & 255u), *b = x + 4 * (size_t)(four >> 8 & 255u);
+    const uint8_t *c = x + 4 * (size_t)(four >> 16 & 255u), *d = x + 4 * (size_t)(four >> 24);
+    __m512i inputs = _mm512_broadcastd_epi32(_mm_loadu_si32(a));
+    inputs = _mm512_mask_broadcastd_epi32(inputs, 0x00f0, _mm_loadu_si32(b));
+    inputs = _mm512_mask_broadcastd_epi32(inputs, 0x0f00, _mm_loadu_si32(c));
+    return _mm512_mask_broadcastd_epi32(inputs, 0xf000, _mm_loadu_si32(d));
+}
+
+TS_INLINE __m512i blocks(__m512i sums, const int8_t **values, const uint8_t **index,
+                         const uint8_t *x)
+{
+    const int8_t *from = *values;
+    const uint8_t *places = *index + 1 + TS_ORDER;
+    unsigned steps = **index;
+    __m512i other = _mm512_setzero_si512();
+    for (; steps >= 2; steps -= 2, from += 128, places += 8) {
+        sums = _mm512_dpbusd_epi32(sums, four_places(x, places), _mm512_loadu_si512(from));
+        other = _mm512_dpbusd_epi32(other, four_places(x, places + 4),
+                                    _mm512_loadu_si512(from + 64));
+    }
+    if (steps) {
+        sums = _mm512_dpbusd_epi32(sums, four_places(x, places), _mm512_loadu_si512(from));
+        from += 64, places += 4;
+    }
+    *values = from;
+    *index = places;
+    return _mm512_add_epi32(sums, other);
+}
+
+TS_INLINE __m512i all_columns(__m512i sums, const int8_t **values, const uint8_t *x,
+                              unsigned columns)
+{
+    const int8_t *from = *values;
+    __m512i others[4] = {sums, _mm512_setzero_si512(), _mm512_setzero_si512(),
+                         _mm512_setzero_si512()};
+    unsigned i = 0;
+    for (; i + 4 <= columns; i += 4)
+        for (unsigned k = 0; k < 4; k++, from += 64)
+            others[k] = _mm512_dpbusd_epi32(
+                others[k], _mm512_broadcastd_epi32(_mm_loadu_si32(x + 4 * (i + k))),
+                _mm512_loadu_si512(from));
+    for (; i < columns; i++, from += 64)
+        others[0] =
+            _mm512_dpbusd_epi32(others[0], _mm512_broadcastd_epi32(_mm_loadu_si32(x + 4 * i)),
+                                _mm512_loadu_si512(from));
+    *values = from;
+    return _mm512_add_epi32(_mm512_add_epi32(others[0], others[1]),
+                            _mm512_add_epi32(others[2], others[3]));
+}
+
+/* Where a doubled sum may leave int32. */
+TS_TARGET static __m512i scaled_one_by_one(const ts_matrix *matrix, size_t row, __m512i sums)
+{
+    int32_t each[16];
+    _mm512_storeu_si512(each, sums);
+    for (size_t i = 0; i < 16; i++)
+        each[i] = matrix->row_q
+                      ? ts_multiply(each[i], matrix->row_q[row + i], matrix->row_shift[row + i])
+                      : ts_multiply(each[i], matrix->q, matrix->shift);
+    return _mm512_loadu_si512(each);
+}
+
+/* 16 rows from `row` on, or four times four rows where `order` says. */
+TS_INLINE void put(__m256i result, const uint8_t *order, int16_t *out, size_t row, ts_store store)
+{
+    if (!order) {
+        const __m256i before = _mm256_loadu_si256((const void *)(out + row));
+        const __m256i sum = _mm256_adds_epi16(before, result);
+        _mm256_storeu_si256((void *)(out + row), store == TS_ADD ? sum : result);
+        return;
+    }
+    const __m128i halves[2] = {_mm256_castsi256_si128(result), _mm256_extracti128_si256(result, 1)};
+    for (unsigned half = 0; half < 2; half++) {
+        int16_t *low = out + 4 * ts_order(order, 2 * half);
+        int16_t *high = out + 4 * ts_order(order, 2 * half + 1);
+        __m128i sum = halves[half];
+        if (store == TS_ADD)
+            sum = _mm_adds_epi16(sum, _mm_unpacklo_epi64(_mm_loadl_epi64((const void *)low),
+                                                         _mm_loadl_epi64((const void *)high)));
+        _mm_storel_epi64((void *)low, sum);
+        _mm_storel_epi64((void *)high, _mm_unpackhi_epi64(sum, sum));
+    }
+}
+
+TS_TARGET void ts_gemv_s8__avx512vnni(const ts_matrix *matrix, const void *x, int16_t *out,
+                                      ts_store store)
+{
+    const int8_t *values = matrix->values;
+    const uint8_t *index = matrix->index;
+    ts_scale by = scale_of(_mm512_set1_epi32(matrix->q), _mm512_set1_epi32(matrix->shift));
+    for (size_t row = 0; row < 16u * matrix->tile_rows; row += 16) {
+        __m512i sums = _mm512_loadu_si512(matrix->sums + row);
+        if (matrix->bias) sums = _mm512_add_epi32(sums, _mm512_loadu_si512(matrix->bias + row));
+        const uint8_t *order = index ? index + 1 : NULL;
+        sums = index ? blocks(sums, &values, &index, x)
+                     : all_columns(sums, &values, x, matrix->tile_columns);
+        if (matrix->row_q)
+            by = scale_of(_mm512_loadu_si512(matrix->row_q + row),
+                          _mm512_cvtepi8_epi32(
+                              _mm_loadu_si128((const void *)(matrix->row_shift + row))));
+        const __m512i wide =
+            matrix->fast ? scaled(sums, &by) : scaled_one_by_one(matrix, row, sums);
+        put(_mm512_cvtsepi32_epi16(wide), order, out, row, store);
+    }
+}
+
+/* Entries come whole, eight a gather, and are sorted into bases and slopes. */
+TS_INLINE __m512i interpolated(const ts_entry *table, __m512i index, __m512i v)
+{
+    const __m512i even =
+        _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+    const __m512i low = _mm512_i32gather_epi64(_mm512_castsi512_si256(index), table, 8);
+    const __m512i high = _mm512_i32gather_epi64(_mm512_extracti64x4_epi64(index, 1), table, 8);
+    const __m512i base = _mm512_permutex2var_epi32(low, even, high);
+    const __m512i slope = _mm512_permutex2var_epi32(low, odd, high);
+    return _mm512_srai_epi32(_mm512_add_epi32(base, _mm512_mullo_epi32(v, slope)), 16);
+}
+
+TS_INLINE __m512i sigmoid(__m512i x)
+{
+    const __m512i v = _mm512_add_epi32(x, _mm512_add_epi32(x, x));
+    return interpolated(ts_sigmoid_table + TS_SIGMOID_BELOW, _mm512_srai_epi32(v, 9), v);
+}
+
+TS_INLINE __m512i tanh_of(__m512i v)
+{
+    const __m512i highest = _mm512_set1_epi32(255), lowest = _mm512_set1_epi32(-256);
+    const __m512i index =
+        _mm512_max_epi32(_mm512_min_epi32(_mm512_srai_epi32(v, 8), highest), lowest);
+    return interpolated(ts_tanh_table + TS_TANH_BELOW, index, v);
+}
+
+TS_INLINE __m512i words(const int16_t *from)
+{
+    return _mm512_cvtepi16_epi32(_mm256_loadu_si256((const void *)from));
+}
+
+TS_INLINE __m512i clipped(__m512i v, int low, int high)
+{
+    return _mm512_max_epi32(_mm512_min_epi32(v, _mm512_set1_epi32(high)), _mm512_set1_epi32(low));
+}
+
+TS_TARGET void ts_cell_s16__avx512vnni(const ts_layer *layer, const int16_t *gates)
+{
+    const ts_layer_record *record = layer->record;
+    if (record->enter_shift > 0 || record->leave_shift > 0) {
+        ts_cell_s16__reference(layer, gates); /* doubled products would leave int32 */
+        return;
+    }
+    const size_t stride = ts_padded(record->units);
+    const ts_scale forget = scale_of(_mm512_set1_epi32(1 << 30), _mm512_set1_epi32(-14));
+    const ts_scale enter =
+        scale_of(_mm512_set1_epi32(record->enter_q), _mm512_set1_epi32(record->enter_shift));
+    const ts_scale leave =
+        scale_of(_mm512_set1_epi32(record->leave_q), _mm512_set1_epi32(record->leave_shift));
+    const __m512i factor = _mm512_set1_epi32(record->tanh_factor);
+    const __m512i half = _mm512_set1_epi32((1 << record->tanh_shift) >> 1);
+    const __m128i right = _mm_cvtsi32_si128(record->tanh_shift);
+    const int low = record->clip < 32768 ? -record->clip : -32768;
+    const int high = record->clip < 32768 ? record->clip : 32767;
+    for (size_t unit = 0; unit < stride; unit += 16) {
+        const __m512i i = sigmoid(words(gates + unit));
+        const __m512i f = sigmoid(words(gates + stride + unit));
+        const __m512i pre = words(gates + 2 * stride + unit);
+        const __m512i g = tanh_of(_mm512_add_epi32(pre, _mm512_add_epi32(pre, pre)));
+        const __m512i o = sigmoid(words(gates + 3 * stride + unit));
+        const __m512i kept = scaled(_mm512_mullo_epi32(f, words(layer->c + unit)), &forget);
+        const __m512i added = scaled(_mm512_mullo_epi32(i, g), &enter);
+        const __m512i sum = _mm512_add_epi32(kept, clipped(added, -32768, 32767));
+        const __m512i c = clipped(sum, low, high);
+        _mm256_storeu_si256((void *)(layer->c + unit), _mm512_cvtepi32_epi16(c));
+        const __m512i v =
+            _mm512_sra_epi32(_mm512_add_epi32(_mm512_mullo_epi32(c, factor), half), right);
+        const __m512i h = _mm512_add_epi32(scaled(_mm512_mullo_epi32(o, tanh_of(v)), &leave),
+                                           _mm512_set1_epi32(record->output_zero));
+        _mm_storeu_si128((void *)(layer->h + unit), _mm512_cvtsepi32_epi8(h));
+    }
+}
+#else
+typedef int ts_no_avx512; /* ISO C wants a declaration in every file */
+#endif

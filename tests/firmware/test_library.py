@@ -1,0 +1,150 @@
+"""The C sources: no warnings, kernels equal to the reference, loaders that survive damage."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.firmware.seeds import write_seeds
+from tests.network_maker import integer_network
+from tinyse.cli import main
+from tinyse.files import packaged
+from tinyse.runtimes import emulated
+from tinyse.runtimes.compiled import build, harness, library_sources
+from tinyse.runtimes.emulated import M4, M7, M55
+from tinyse.tflite.write import serialise
+
+BOARDS = [M4, M7, M55]
+MAKEFILE = packaged("firmware_harness", "Makefile").read_text()
+WARNINGS = (
+    re.search(r"WARNINGS := (.*?)\n(?! )", MAKEFILE, re.DOTALL)[1].replace("\\\n", "").split()
+)
+needs_board = pytest.mark.skipif(
+    not (shutil.which("arm-none-eabi-gcc") and shutil.which("qemu-system-arm")),
+    reason="make firmware-deps installs the compiler and QEMU",
+)
+
+
+def portable() -> list[Path]:
+    return [path for path in library_sources() if path.suffix == ".c"]
+
+
+def run(*command: object, **options) -> str:
+    words = list(map(str, command))
+    told = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    done = subprocess.run(words, check=False, **told, **options)
+    assert done.returncode == 0, f"{words}\n{done.stdout}"
+    return done.stdout
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_no_warning_on_a_host(compiler, tmp_path):
+    if not shutil.which(compiler):
+        pytest.skip(f"no {compiler} here")
+    include = f"-I{harness() / 'include'}"
+    sources = [*portable(), harness() / "targets" / "host" / "run.c"]
+    run(compiler, *WARNINGS, "-O2", include, "-c", *sources, cwd=tmp_path)
+
+
+@needs_board
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.core)
+def test_no_warning_on_a_board(board, tmp_path):
+    include = f"-I{harness() / 'include'}"
+    extra = [harness() / "targets" / "cortex_m" / name for name in ("start.c", "measure.c")]
+    sources = [*library_sources(), *extra]
+    flags = (*WARNINGS, *board.flags, *emulated.FLAGS, include)
+    run("arm-none-eabi-gcc", *flags, "-c", *sources, cwd=tmp_path)
+
+
+def test_the_library_asks_for_memcpy_and_memset_alone(tmp_path):
+    flags = ("-std=c99", "-O2", "-fno-stack-protector", f"-I{harness() / 'include'}")
+    run("cc", *flags, "-r", "-nostdlib", *portable(), "-o", tmp_path / "library.o")
+    undefined = set(run("nm", "-u", tmp_path / "library.o").split()) - {"U"}
+    # The others belong to the compiler: the processor's features and the table of addresses.
+    compilers = {"__cpu_model", "__cpu_features2", "_GLOBAL_OFFSET_TABLE_"}
+    assert undefined <= {"memcpy", "memset"} | compilers
+
+
+def test_no_data_outside_the_arena(tmp_path):
+    run("cc", "-std=c99", "-O2", f"-I{harness() / 'include'}", "-c", *portable(), cwd=tmp_path)
+    for made in tmp_path.glob("*.o"):
+        changing = [row for row in run("nm", made).splitlines() if re.search(r" [bBdDC] ", row)]
+        assert not [row for row in changing if "table" not in row and "loops" not in row], made
+
+
+def sanitized(program: str, tmp_path: Path) -> Path:
+    """A C program of the harness, built with address and undefined-behaviour sanitizers."""
+    flags = re.search(r"SANITIZERS := (.*)", MAKEFILE)[1].split()
+    source = harness() / program
+    command = ("cc", *WARNINGS, *flags, f"-I{harness() / 'include'}")
+    return build(command, [source, *portable()], source.stem)
+
+
+def test_kernels_equal_the_reference_on_this_host(tmp_path):
+    told = run(sanitized("test/kernels_test.c", tmp_path))
+    print(told)
+    assert "differs" not in told
+
+
+@needs_board
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.core)
+def test_kernels_equal_the_reference_on_a_board(board):
+    target = harness() / "targets" / "cortex_m"
+    symbols = f"--defsym=RAM_ORIGIN={board.ram:#x},--defsym=CODE_BYTES={board.code_bytes:#x}"
+    flags = (*board.flags, *emulated.FLAGS, f"-I{harness() / 'include'}", "-nostartfiles")
+    link = ("-T", str(target / "board.ld"), f"-Wl,--gc-sections,--no-warn-rwx-segments,{symbols}")
+    sources = [harness() / "test" / "kernels_test.c", target / "start.c", *library_sources()]
+    program = build(("arm-none-eabi-gcc", *flags, *link), sources, ".elf")
+    options = ("-nographic", "-monitor", "none", "-kernel", program)
+    hosting = ("-semihosting-config", "enable=on,target=native")
+    command = ("qemu-system-arm", "-M", board.machine, *options, *hosting, "-serial", "null")
+    done = subprocess.run(
+        list(map(str, command)),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    print(done.stdout, done.stderr)
+    assert done.returncode == 0
+
+
+def test_damaged_blobs_and_sound_hurt_nobody(tmp_path):
+    """Ten seconds; `make fuzz` takes ten minutes."""
+    write_seeds(tmp_path / "seeds")
+    fuzzer = sanitized("fuzz/fuzz.c", tmp_path)
+    told = run(fuzzer, 6, *sorted((tmp_path / "seeds").iterdir()))
+    print(told)
+    tried, made, unpacked = (int(word) for word in re.findall(r"\d+", told))
+    assert tried > 500 and made > tried / 20 and unpacked > tried / 20
+
+
+@pytest.fixture
+def copied(tmp_path) -> Path:
+    """What `tinyse firmware copy` writes for a small network."""
+    from click.testing import CliRunner
+
+    file = tmp_path / "small.tflite"
+    file.write_bytes(serialise(integer_network((8,), ())))
+    arguments = ["firmware", "copy", str(tmp_path / "tree"), "--model", str(file)]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    again = CliRunner().invoke(main, arguments)
+    assert again.exit_code == 2 and again.output.count("\n") == 1
+    return tmp_path / "tree"
+
+
+def test_the_copied_tree_builds_for_this_host(copied):
+    run("make", "-C", copied)
+    assert (copied / "build" / "host" / "libtinyse.a").exists()
+
+
+@needs_board
+def test_the_copied_example_runs_on_a_board(copied):
+    (copied / "frames.bin").write_bytes(bytes(range(128)) * 3)
+    told = run("make", "-C", copied, "CORE=m4", "example")
+    assert len(re.findall(r"mean gain, of 255: \d+", told)) == 3, told

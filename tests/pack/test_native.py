@@ -1,0 +1,122 @@
+"""The blob: what goes in comes out by another reader, every byte has an account."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tests.network_maker import integer_network, small_network
+from tests.sparse_networks import by_magnitude, cut_network, published
+from tinyse.errors import InputError
+from tinyse.pack.c_source import arena_bytes, model_c, model_h
+from tinyse.pack.files import native_files
+from tinyse.pack.format import Layout
+from tinyse.pack.native import pack, with_checksum
+from tinyse.pack.reader import read_blob
+from tinyse.quant import IntegerDense, Quantisation
+
+NETWORKS = {
+    "odd": integer_network((7, 3, 11), (6, 9), 13, 10),
+    "4x4": cut_network(integer_network((36, 20), (17,), 24, 16), by_magnitude(4, 4, 0.8)),
+    "unstructured": cut_network(integer_network((36,), (), 24, 16), by_magnitude(1, 1, 0.95)),
+    "one": integer_network((1,), (), 1, 1),
+}
+
+
+def matrices(network):
+    for layer in network.layers:
+        if isinstance(layer, IntegerDense):
+            yield layer.kernel
+        else:
+            yield from (*layer.kernels, *layer.recurrents)
+
+
+@pytest.mark.parametrize("layout", Layout)
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+def test_weights_come_out_as_they_went_in(network, layout):
+    stored = read_blob(pack(network, layout).data)
+    assert (stored.inputs, stored.outputs) == (network.layers[0].width, network.layers[-1].units)
+    assert stored.units == tuple(layer.units for layer in network.layers)
+    for found, weights in zip(stored.matrices, matrices(network), strict=True):
+        assert np.array_equal(found.weights, weights)
+
+
+@pytest.mark.parametrize("layout", Layout)
+def test_the_accounts_add_up_to_the_file(layout):
+    blob = pack(NETWORKS["4x4"], layout)
+    assert sum(sum(parts.values()) for parts in blob.accounts.values()) == len(blob.data)
+
+
+def test_90_percent_of_4x4_blocks_take_a_tenth_of_the_values():
+    dense, sparse = (
+        pack(net, Layout.PAIRS) for net in (published(), published(by_magnitude(4, 4, 0.9)))
+    )
+    values = [
+        sum(parts.get("values", 0) for parts in blob.accounts.values()) for blob in (dense, sparse)
+    ]
+    assert 0.099 < values[1] / values[0] < 0.101
+    assert len(sparse.data) < 122_000
+
+
+def test_coarser_blocks_cost_what_they_hold():
+    network = integer_network((64,), (), 64, 32)
+    fine, coarse = (
+        read_blob(pack(cut_network(network, by_magnitude(rows, 4, 0.75)), Layout.ROWS).data)
+        for rows in (4, 8)
+    )
+    assert sum(m.tiles for m in fine.matrices) == sum(m.tiles for m in coarse.matrices)
+
+
+def test_equal_networks_give_equal_bytes():
+    first, second = (pack(NETWORKS["4x4"], Layout.ROWS).data for _ in range(2))
+    assert first == second
+
+
+def with_layer(network, **changes):
+    last = dataclasses.replace(network.layers[-1], **changes)
+    return dataclasses.replace(network, layers=(*network.layers[:-1], last))
+
+
+def test_a_weight_of_minus_128_is_refused_by_name():
+    network = small_network()
+    kernel = network.layers[-1].kernel.copy()
+    kernel[2, 3] = -128
+    with pytest.raises(InputError, match="mask/kernel: a weight is -128"):
+        pack(with_layer(network, kernel=kernel), Layout.ROWS)
+
+
+def test_activations_of_16_bits_are_refused_by_name():
+    accumulated = Quantisation(2.0**-10, 0, 16)
+    with pytest.raises(InputError, match="mask: activations of 16 bits"):
+        pack(with_layer(small_network(), accumulated=accumulated, logistic=None), Layout.ROWS)
+
+
+def test_layers_beyond_the_kernels_are_refused():
+    with pytest.raises(InputError, match="the kernels take 4096"):
+        pack(integer_network((4,), (), 4100, 4), Layout.ROWS)
+
+
+@pytest.mark.parametrize("at", [0, 5, 9, 14, 100, -70])
+def test_the_reader_refuses_damage(at):
+    data = bytearray(pack(small_network(), Layout.ROWS).data)
+    data[at] ^= 1
+    with pytest.raises(InputError):
+        read_blob(bytes(data))
+    assert with_checksum(bytes(data))[16:] == data[16:]
+
+
+def test_c_source_holds_the_blob():
+    data = pack(small_network(), Layout.PAIRS).data
+    text = model_c(data)
+    numbers = text.partition("{")[2].replace("\n", "").rstrip("}; ").rstrip(",").split(",")
+    assert bytes(map(int, numbers)) == data
+    assert f"MODEL_BYTES {len(data)}u" in model_h(data, "small")
+    assert f"MODEL_ARENA_BYTES {arena_bytes(data)}u" in model_h(data, "small")
+
+
+def test_files_of_an_export():
+    files = native_files(small_network(), "m55")
+    assert set(files) == {"model.tsb", "model_coded.tsb", "model.c", "model.h", "pack.json"}
+    assert "model_coded.tsb" not in native_files(small_network(), "host")

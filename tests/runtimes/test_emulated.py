@@ -1,0 +1,76 @@
+"""Cortex-M on QEMU: bytes, states, repeatable counts."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from tests.network_maker import frames, integer_network, small_network
+from tests.sparse_networks import by_magnitude, cut_network
+from tinyse.pack.c_source import arena_bytes
+from tinyse.runtimes.compiled import MissingTool
+from tinyse.runtimes.emulated import CortexM4, CortexM7, CortexM55
+from tinyse.runtimes.interface import trace
+from tinyse.runtimes.oracle import Oracle
+
+BOARDS = [CortexM4, CortexM7, CortexM55]
+needs_board = pytest.mark.skipif(
+    not (shutil.which("arm-none-eabi-gcc") and shutil.which("qemu-system-arm")),
+    reason="make firmware-deps installs the compiler and QEMU",
+)
+NETWORKS = {
+    "odd": integer_network((7, 3, 11), (6, 9), 13, 10),
+    "4x4": cut_network(integer_network((36, 20), (17,), 24, 16), by_magnitude(4, 4, 0.8)),
+    "all dead": cut_network(integer_network((20,), (), 24, 16), lambda weights: 0 * weights),
+}
+
+
+@needs_board
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_masks_and_states_equal_the_oracle_over_runs(name, board):
+    network = NETWORKS[name]
+    x, oracle = frames(60, 5, network.layers[0].width), Oracle(network)
+    expected = oracle.run(x)
+    runtime = board(network)
+    found = np.concatenate([runtime.run(x[:25]), runtime.run(x[25:])])
+    assert np.array_equal(found, expected)
+    for key, values in oracle.states().items():
+        assert np.array_equal(runtime.states()[key], values), key
+
+
+@needs_board
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
+def test_counts_repeat_to_the_instruction(board):
+    network = small_network()
+    x, counts = frames(20, 5, 11), []
+    for _ in range(2):
+        runtime = board(network)
+        runtime.run(x)
+        counts.append(runtime.measured.instructions)
+    assert np.array_equal(*counts)
+    assert counts[0].shape == (20, len(network.layers)) and counts[0].min() > 50
+
+
+@needs_board
+def test_the_arena_is_what_the_header_says():
+    for board in BOARDS:
+        runtime = board(small_network())
+        assert runtime.info.arena_bytes == arena_bytes(runtime.blob.data)
+        assert 0 < runtime.measured.stack_bytes < 1024
+
+
+@needs_board
+def test_reset_starts_again():
+    runtime, x = CortexM55(small_network()), frames(5, 2, 11)
+    first = trace(runtime, x)
+    runtime.reset()
+    assert np.array_equal(runtime.run(x), first["mask"])
+
+
+def test_missing_tools_are_named(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(MissingTool, match="make firmware-deps"):
+        CortexM4(small_network())

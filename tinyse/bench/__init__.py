@@ -1,0 +1,138 @@
+"""Time, instructions and memory of exported files on every runtime that is there.
+
+timing    milliseconds a frame of runtimes on this machine, in turns
+firmware  instructions, flash, arena and stack of the C runtime on emulated Cortex-M
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tinyse import __version__
+from tinyse.bench.firmware import BOARDS, firmware_figures, gated_figures
+from tinyse.bench.timing import FRAME_MS, checksum, random_frames, timed
+from tinyse.errors import InputError, MissingExtra, TinySEError
+from tinyse.files import packaged
+from tinyse.quant import quantise_for, read_weights
+from tinyse.runtimes import Runtime, open_runtime
+from tinyse.runtimes.compiled import MissingTool
+from tinyse.tflite.check import check_bytes
+from tinyse.tflite.write import serialise
+
+__all__ = [
+    "FRAME_MS",
+    "RUNTIMES",
+    "bench",
+    "checksum",
+    "firmware_figures",
+    "gated_figures",
+    "published_models",
+    "random_frames",
+]
+
+SCHEMA = 1
+STEP = "litert_step8"  # LiteRT on the same weights as a step graph, which XNNPACK takes
+HOST = ("tflm", "litert", STEP, "oracle", "native", "native_reference")
+RUNTIMES = (*HOST, *BOARDS)
+
+
+def published_models() -> list[Path]:
+    """The exported file of every published model."""
+    return sorted(packaged("models").glob("*/model.tflite"))
+
+
+def bench(files: Sequence[Path], runtimes: Sequence[str] = RUNTIMES) -> dict[str, Any]:
+    """Measure `files` on `runtimes`; the document of `bench --json` and bench.json.
+
+    A runtime that is not installed, or cannot run a file, is left out and named under `missing`;
+    where nothing is left that raises.
+    """
+    missing: dict[str, str] = {}
+    models = []
+    for path in files:
+        opened = _open(path, runtimes, missing)
+        firmware = _firmware(path, runtimes, missing)
+        if not opened and not firmware:
+            raise next(iter(_errors(path, runtimes)))
+        rows = timed(opened) if opened else []
+        models.append(
+            {"model": _name(path), "file": path.name, "runtimes": rows, "firmware": firmware}
+        )
+    return {
+        "schema": SCHEMA,
+        "machine": {
+            "processor": _processor(),
+            "cores": len(os.sched_getaffinity(0)),
+            "system": f"{platform.system()} {platform.machine()}",
+        },
+        "versions": {"tinyse": __version__, "python": platform.python_version()},
+        "missing": missing,
+        "models": models,
+    }
+
+
+def _name(path: Path) -> str:
+    return path.stem if path.name != "model.tflite" else path.resolve().parent.name
+
+
+def _open_one(name: str, path: Path) -> Runtime:
+    """A runtime of this machine; for the step graph, on a file made from the weights beside."""
+    if name != STEP:
+        return open_runtime(name, path)
+    from tinyse.runtimes.litert import LiteRT
+
+    network = quantise_for(read_weights(path.parent / "weights.npz"), _name(path), "step8")
+    runtime = LiteRT(check_bytes(serialise(network, "step8")))
+    runtime.name = STEP
+    return runtime
+
+
+def _open(path: Path, runtimes: Sequence[str], missing: dict[str, str]) -> list[Runtime]:
+    opened = []
+    for name in runtimes:
+        if name in BOARDS:
+            continue
+        try:
+            opened.append(_open_one(name, path))
+        except (MissingExtra, MissingTool) as error:
+            missing[name] = str(error)
+        except InputError as error:
+            if name not in HOST:
+                raise
+            missing[name] = str(error)
+    return opened
+
+
+def _firmware(path: Path, runtimes: Sequence[str], missing: dict[str, str]) -> list[dict[str, Any]]:
+    rows = []
+    for name in runtimes:
+        if name not in BOARDS:
+            continue
+        try:
+            rows.append(firmware_figures(path, (name,))[name])
+        except (MissingTool, InputError) as error:
+            missing[name] = str(error)
+    return rows
+
+
+def _errors(path: Path, runtimes: Sequence[str]) -> list[TinySEError]:
+    found: list[TinySEError] = []
+    for name in runtimes:
+        try:
+            firmware_figures(path, (name,)) if name in BOARDS else _open_one(name, path)
+        except TinySEError as error:
+            found.append(error)
+    return found
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()

@@ -1,0 +1,87 @@
+"""Time per frame on runtimes of this machine.
+
+A figure is the median over blocks of frames, and the runtimes of a model take turns block by
+block: on a busy machine a ratio within one run means something, a bare time does not.
+
+    ms_per_frame    one frame per call, as a device gets them
+    real_time       ms_per_frame over the 16 ms a frame lasts
+    against_first   ms_per_frame over that of the first runtime in the table
+
+The native library takes a block of frames in one call and steps through them in C, as firmware
+would; the others are called from Python frame by frame, which costs them a microsecond or two.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinyse.features import BANDS, HOP, RATE
+from tinyse.quant import Quantisation
+from tinyse.runtimes import Runtime
+
+_BLOCKS, _FRAMES, _WARM_UP = 15, 40, 5
+FRAME_MS = 1000 * HOP / RATE
+IN_ONE_CALL = ("native", "native_reference")
+
+
+def timed(runtimes: Sequence[Runtime]) -> list[dict[str, Any]]:
+    """One row a runtime, measured in turns; all of them run the same frames."""
+    blocks = {runtime.name: [] for runtime in runtimes}
+    for number in range(_BLOCKS + 1):
+        for runtime in runtimes:
+            spent = _block(runtime, number)
+            if number:  # the first block warms caches and is not counted
+                blocks[runtime.name].append(spent)
+    medians = {name: float(np.median(spent)) for name, spent in blocks.items()}
+    first = medians[runtimes[0].name]
+    return [
+        {
+            "runtime": runtime.name,
+            "version": runtime.info.version,
+            "exact": runtime.info.exact,
+            "ms_per_frame": round(medians[runtime.name], 5),
+            "ms_per_frame_min": round(min(blocks[runtime.name]), 5),
+            "ms_per_frame_max": round(max(blocks[runtime.name]), 5),
+            "real_time": round(medians[runtime.name] / FRAME_MS, 5),
+            "against_first": round(medians[runtime.name] / first, 5),
+            "arena_bytes": runtime.info.arena_bytes,
+            "crc32": checksum(runtime),
+        }
+        for runtime in runtimes
+    ]
+
+
+def _block(runtime: Runtime, number: int) -> float:
+    """Milliseconds a frame over one block of frames that no block before had."""
+    assert runtime.info.input is not None  # of an integer runtime
+    frames = random_frames(_FRAMES, number, runtime.info.input)
+    for frame in frames[:_WARM_UP]:
+        runtime.step(frame)
+    begin = time.perf_counter()
+    if runtime.name in IN_ONE_CALL:
+        runtime.run(frames)
+    else:
+        for frame in frames:
+            runtime.step(frame)
+    return 1000 * (time.perf_counter() - begin) / _FRAMES
+
+
+def random_frames(count: int, seed: int, of: Quantisation) -> NDArray[np.integer]:
+    """Feature frames [count, 128] over the whole range; no kernel's time depends on them."""
+    low, high = of.bounds
+    steps = np.random.default_rng(seed).integers(low, high + 1, (count, BANDS))
+    return steps.astype(of.dtype)
+
+
+def checksum(runtime: Runtime) -> str:
+    """CRC-32 of the masks of 40 fixed frames from a reset: equal where runtimes are."""
+    assert runtime.info.input is not None
+    runtime.reset()
+    masks = runtime.run(random_frames(_FRAMES, 0, runtime.info.input))
+    return f"{zlib.crc32(masks.tobytes()):08x}"

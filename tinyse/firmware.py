@@ -1,0 +1,37 @@
+"""The C library with a packed model, copied into a user's tree: `make` builds it there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tinyse.errors import InputError
+from tinyse.files import packaged, read_bytes, write_together
+from tinyse.pack.files import SOURCES, native_files
+from tinyse.tflite.check import load
+
+# What a user's tree needs; tests and fuzzers stay behind.
+COPIED = ("include", "src", "targets/host", "targets/cortex_m", "examples")
+MODEL_FOLDER = "model"
+
+
+def copy_firmware(folder: Path, model: Path, target: str, force: bool = False) -> list[Path]:
+    """Writes the library, its Makefile and the packed `model` (.tflite); returns the paths.
+
+    Raises InputError, and writes nothing, for a model that the C kernels cannot run or a file that
+    exists.
+    """
+    source = packaged("firmware_harness")
+    paths = [path for part in COPIED for path in sorted((source / part).rglob("*"))]
+    files = {
+        folder / path.relative_to(source): read_bytes(path)
+        for path in [source / "Makefile", *paths]
+        if path.is_file()
+    }
+    packed = native_files(load(model).network, target)
+    for name in (*SOURCES, "model.tsb"):
+        files[folder / MODEL_FOLDER / name] = packed[name]
+    existing = [path for path in files if path.exists()]
+    if existing and not force:
+        raise InputError("already exists", existing[0], "give --force to replace it")
+    write_together(files)
+    return list(files)
