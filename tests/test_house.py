@@ -144,6 +144,8 @@ main(sys.argv[1:])
         ("bench", "--help"),
         ("check", "--help"),
         ("train", "--help"),
+        ("compress", "--help"),
+        ("profile", "--help"),
         ("inspect", "{file}"),
         ("bench", "{file}", "--runtime", "oracle"),
         ("doctor",),

@@ -119,13 +119,16 @@ def check(manifest: Path, workers: int | None, as_json: bool) -> None:
 @command.command()
 @click.argument("manifest", type=_FOLDER)
 @click.option("-o", "--out", type=_FOLDER, required=True, help="The CSV file to write.")
-@click.option("--split", type=click.Choice(["valid", "test"]), default="valid", show_default=True)
+@click.option("--split", type=click.Choice(["valid", "test"]), default="valid", show_default=True,
+              help="Whose speakers and noises.")  # fmt: skip
 @click.option("--rows", type=click.IntRange(1, 1000), default=40, show_default=True,
               help="Rows for each headline SNR.")  # fmt: skip
 @click.option(
     "--rooms", is_flag=True, help="Each row in a simulated room, other talkers among the noises."
 )
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Draws the rows."
+)
 @click.option("--force", is_flag=True, help="Replace OUT.")
 def draw(
     manifest: Path, out: Path, split: str, rows: int, rooms: bool, seed: int, force: bool

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from shutil import which
 
 import click
 
@@ -20,7 +21,18 @@ OPTIONAL = {
     "tensorflow": ("train", "Keras' default backend"),
     "soxr": ("train", "speed changes while mixing"),
     "tensorboardX": ("train", "TensorBoard logs"),
+    "tensorflow-model-optimization": ("train", "the schedules of magnitude pruning"),
+    "pyroomacoustics": ("rooms", "simulated rooms in training and in lists"),
     "jax": ("jax", "Keras' other backend"),
+    "ethos-u-vela": ("npu", "profile --against vela"),
+    "pyrnnoise": ("peers", "RNNoise beside us in evaluate --peers"),
+}
+
+# Program -> what it is for; `make firmware-deps` installs all of them.
+PROGRAMS = {
+    "cc": "the native runtime",
+    "arm-none-eabi-gcc": "Cortex-M builds",
+    "qemu-system-arm": "instructions on emulated Cortex-M",
 }
 
 
@@ -29,14 +41,19 @@ OPTIONAL = {
 def command(as_json) -> None:
     """Say which optional parts are there, and how to get the others."""
     found = {name: _version(name) for name in OPTIONAL}
+    programs = {name: which(name) is not None for name in PROGRAMS}
     data = os.environ.get("TINYSE_DATA")
     if as_json:
-        click.echo(json.dumps({"schema": 1, "packages": found, "data": data}, indent=1))
+        document = {"schema": 1, "packages": found, "programs": programs, "data": data}
+        click.echo(json.dumps(document, indent=1))
         return
     for name, version in found.items():
         extra, purpose = OPTIONAL[name]
         remedy = "" if version else f"; get it with: pip install 'tinyse[{extra}]'"
         click.echo(f"{'ok' if version else '--':<3} {name} {version or ''}: {purpose}{remedy}")
+    for name, there in programs.items():
+        remedy = "" if there else "; get it with: make firmware-deps"
+        click.echo(f"{'ok' if there else '--':<3} {name}: {PROGRAMS[name]}{remedy}")
     where = "not set: only the embedded corpus" if data is None else data
     there = data is not None and (Path(data) / "manifest.csv").is_file()
     click.echo(f"{'ok' if there else '--':<3} TINYSE_DATA {where}")
