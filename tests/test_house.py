@@ -147,6 +147,8 @@ main(sys.argv[1:])
         ("compress", "--help"),
         ("profile", "--help"),
         ("inspect", "{file}"),
+        ("profile", "{file}"),
+        ("show", "ethos-u55-128"),
         ("bench", "{file}", "--runtime", "oracle"),
         ("doctor",),
     ],

@@ -2,10 +2,12 @@
 
     python -m docs.generate            write them
     python -m docs.generate --check    exit 1 and name those that are out of date
+    python -m docs.generate --costs    profile the published models first (half a minute)
 
     docs/commands.md        the help of every command
     docs/formats.md         the keys of a recipe, from the structures of tinyse/recipe.py
     README.md               the published models, from models/*/metrics.json
+    docs/cost_model.md      published models on every NPU, from docs/cost_model.json
     docs/quality.md         the peers on the same rows, from the same files
     THIRD_PARTY.md          every pinned package and its licence, from package metadata
 
@@ -19,6 +21,7 @@ import re
 from pathlib import Path
 
 from docs.generate.commands import commands_page
+from docs.generate.cost import cost_table
 from docs.generate.models import models_table
 from docs.generate.packages import packages_table
 from docs.generate.peers import peers_table
@@ -28,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PARTS = {
     "README.md": ("models", models_table),
     "docs/formats.md": ("recipe keys", recipe_keys),
+    "docs/cost_model.md": ("costs", cost_table),
     "docs/quality.md": ("peers", peers_table),
     "THIRD_PARTY.md": ("packages", packages_table),
 }

@@ -1,10 +1,11 @@
-"""`python -m docs.generate [--check]`."""
+"""`python -m docs.generate [--check] [--costs]`."""
 
 from __future__ import annotations
 
 import sys
 
 from docs.generate import ROOT, pages
+from docs.generate.cost import write_costs
 
 
 def main(check: bool) -> int:
@@ -22,4 +23,6 @@ def main(check: bool) -> int:
 
 
 if __name__ == "__main__":
+    if "--costs" in sys.argv[1:]:
+        write_costs(ROOT)
     sys.exit(main("--check" in sys.argv[1:]))

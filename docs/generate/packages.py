@@ -11,13 +11,26 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 # In this order: a package stands with the first that needs it.
-EXTRAS = ("tflm", "litert", "synth", "report", "eval", "pesq", "rooms", "train", "npu", "jax", "test")
+EXTRAS = (
+    "tflm",
+    "litert",
+    "synth",
+    "report",
+    "eval",
+    "pesq",
+    "rooms",
+    "train",
+    "npu",
+    "jax",
+    "test",
+)
 # What the metadata leaves out or says at such length that it is no name.
 STATED = {
     "absl-py": "Apache-2.0",
     "charset-normalizer": "MIT",
     "espeakng-loader": "not stated; holds espeak-ng: GPL-3.0-or-later",
     "namex": "Apache-2.0 (licence file)",
+    "pyroomacoustics": "MIT (licence file)",
     "scipy": "BSD-3-Clause",
     "tflite-micro": "Apache-2.0 (source repository)",
 }
