@@ -1,8 +1,10 @@
 """The regression gate: a fresh export of a published model against its metrics.json.
 
 Compared are the file's bytes, the arena that TFLM hands out, and the SDR of the fresh file: on
-the embedded recording always, on a part of each recorded list where its audio is there.
-`measured` takes the same figures when a model is published, so both sides are one code.
+the embedded recording always, on a part of each recorded list where its audio is there.  Of the C
+runtime on emulated Cortex-M, instructions per frame, flash, arena and stack must not grow by more
+than 1 %.  `measured` and `gated_figures` take the same figures when a model is published, so both
+sides are one code.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any
 
 from tinyse.audio.lists import MixtureList, read_list
 from tinyse.audio.synth import demo_mixture
+from tinyse.bench import gated_figures
 from tinyse.enhance import open_enhancer
 from tinyse.errors import InputError
 from tinyse.evaluate import evaluate
@@ -23,7 +26,7 @@ from tinyse.metrics import sdr
 
 EMBEDDED = "embedded"  # the recording that the project can always make
 _PART_ROWS = 27  # about so many rows of a list, evenly spread: ten seconds on two cores
-TOLERANCE = {"tflite_bytes": 0, "tflm_arena_bytes": 0, "sdr_db": 0.02}
+TOLERANCE = {"tflite_bytes": 0, "tflm_arena_bytes": 0, "sdr_db": 0.02, "firmware_growth": 0.01}
 
 
 def measured(model: Path, lists: list[MixtureList]) -> dict[str, Any]:
@@ -55,7 +58,8 @@ def check(
     """Export the published model `name` anew and compare it; one dict a figure.
 
     Each has `figure`, `published`, `fresh`, `tolerance` and `holds`.  A recorded list that is not
-    in the folder `data`, or is another than was recorded, is named to `notice` and left out.
+    in the folder `data`, or is another than was recorded, is named to `notice` and left out; so is
+    the C runtime where its compiler or emulator is not installed.
     """
     folder = packaged("models", name)
     if not folder.is_dir():
@@ -67,7 +71,9 @@ def check(
     expected, tolerance = published["check"], published["tolerance"]
     lists = _lists(expected["sdr"], data, notice)
     with tempfile.TemporaryDirectory() as place:
-        fresh = measured(export_model(folder, Path(place), published["profile"]), lists)
+        file = export_model(folder, Path(place), published["profile"])
+        fresh = measured(file, lists)
+        cores = gated_figures(file, notice) if "firmware" in expected else {}
     rows = [
         _row("tflite bytes", expected["tflite"], fresh["tflite"], tolerance["tflite_bytes"]),
         _row(
@@ -81,6 +87,20 @@ def check(
         before = expected["sdr"][listed]["sdr_out"]
         label = f"SDR out, {listed}, dB"
         rows.append(_row(label, before, figures["sdr_out"], tolerance["sdr_db"]))
+    for core, figures in cores.items():
+        rows += _growth(core, expected["firmware"][core], figures, tolerance["firmware_growth"])
+    return rows
+
+
+def _growth(
+    core: str, published: dict[str, int], fresh: dict[str, int], allowed: float
+) -> list[dict[str, Any]]:
+    """What may shrink, but not grow by more than the share `allowed`."""
+    rows = []
+    for name, before in published.items():
+        most = int(allowed * before)
+        row = _row(f"{core} {name.replace('_', ' ')}", before, fresh[name], most)
+        rows.append(row | {"holds": fresh[name] <= before + most})
     return rows
 
 

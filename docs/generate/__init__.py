@@ -3,16 +3,19 @@
     python -m docs.generate            write them
     python -m docs.generate --check    exit 1 and name those that are out of date
     python -m docs.generate --costs    profile the published models first (half a minute)
+    python -m docs.generate --firmware count and time the C runtime first (a minute)
 
     docs/commands.md        the help of every command
     docs/formats.md         the keys of a recipe, from the structures of tinyse/recipe.py
     README.md               the published models, from models/*/metrics.json
     docs/cost_model.md      published models on every NPU, from docs/cost_model.json
     docs/quality.md         the peers on the same rows, from the same files
+    docs/firmware.md        what the C runtime costs, from docs/firmware.json
+    firmware_harness/src/tables.c    sigmoid and tanh, from tinyse/pack/activations.py
     THIRD_PARTY.md          every pinned package and its licence, from package metadata
 
-A part stands between `<!-- generated: NAME -->` and `<!-- end: NAME -->`; commands.md is generated
-whole.
+A part stands between `<!-- generated: NAME -->` and `<!-- end: NAME -->`; commands.md and tables.c
+are generated whole.
 """
 
 from __future__ import annotations
@@ -22,22 +25,27 @@ from pathlib import Path
 
 from docs.generate.commands import commands_page
 from docs.generate.cost import cost_table
+from docs.generate.firmware import firmware_tables
 from docs.generate.models import models_table
 from docs.generate.packages import packages_table
 from docs.generate.peers import peers_table
 from docs.generate.recipe_keys import recipe_keys
+from tinyse.pack.activations import tables_c
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = {
     "README.md": ("models", models_table),
     "docs/formats.md": ("recipe keys", recipe_keys),
     "docs/cost_model.md": ("costs", cost_table),
+    "docs/firmware.md": ("firmware", firmware_tables),
     "docs/quality.md": ("peers", peers_table),
     "THIRD_PARTY.md": ("packages", packages_table),
 }
 
+WHOLE = {"docs/commands.md": commands_page, "firmware_harness/src/tables.c": tables_c}
 
-def pages(names: tuple[str, ...] = ("docs/commands.md", *PARTS)) -> dict[Path, str]:
+
+def pages(names: tuple[str, ...] = (*WHOLE, *PARTS)) -> dict[Path, str]:
     """What the named files must hold, by path."""
     found = {}
     for name in names:
@@ -46,7 +54,7 @@ def pages(names: tuple[str, ...] = ("docs/commands.md", *PARTS)) -> dict[Path, s
             part, make = PARTS[name]
             found[path] = filled(path.read_text("utf-8"), part, make(ROOT))
         else:
-            found[path] = commands_page()
+            found[path] = WHOLE[name]()
     return found
 
 

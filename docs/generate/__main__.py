@@ -1,4 +1,4 @@
-"""`python -m docs.generate [--check] [--costs]`."""
+"""`python -m docs.generate [--check] [--costs] [--firmware]`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 
 from docs.generate import ROOT, pages
 from docs.generate.cost import write_costs
+from docs.generate.firmware import write_firmware
 
 
 def main(check: bool) -> int:
@@ -25,4 +26,6 @@ def main(check: bool) -> int:
 if __name__ == "__main__":
     if "--costs" in sys.argv[1:]:
         write_costs(ROOT)
+    if "--firmware" in sys.argv[1:]:
+        write_firmware(ROOT)
     sys.exit(main("--check" in sys.argv[1:]))

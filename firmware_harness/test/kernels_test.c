@@ -72,6 +72,13 @@ static size_t fill_index(sample *made)
     return tiles;
 }
 
+/* Lanes to beyond 64, where inputs no longer stay in registers. */
+static int most_columns(const ts_matrix *matrix)
+{
+    if (matrix->layout == TS_LANES) return 80;
+    return matrix->layout == TS_ROWS && matrix->form == TS_ALL ? 8 : 40;
+}
+
 static void fill_matrix(sample *made, unsigned layout)
 {
     memset(made, 0, sizeof *made);
@@ -79,7 +86,7 @@ static void fill_matrix(sample *made, unsigned layout)
     matrix->layout = (uint8_t)layout;
     matrix->form = (uint8_t)(next() % 2);
     matrix->tile_rows = (uint16_t)between(1, layout == TS_LANES ? 3 : 9);
-    matrix->tile_columns = (uint16_t)between(1, layout == TS_ROWS && matrix->form == TS_ALL ? 8 : 40);
+    matrix->tile_columns = (uint16_t)between(1, most_columns(matrix));
     size_t tiles = (size_t)matrix->tile_rows * matrix->tile_columns;
     if (matrix->form == TS_BLOCKS) tiles = fill_index(made);
     const int wide = layout == TS_LANES || (layout == TS_ROWS && matrix->form == TS_ALL);

@@ -233,6 +233,12 @@ def test_export_bad_weights(place, refused, damage, says):
     refused("export", "run", "-o", "out", says=says)
 
 
+@cases(WEIGHTS)
+def test_pack_bad_weights(place, refused, damage, says):
+    damage(place / "run" / "weights.npz")
+    refused("export", "run", "-o", "out", "--pack", "native", says=says)
+
+
 @cases({name: RECIPE[name] for name in ("empty", "text", "bytes")})
 def test_export_beside_a_bad_recipe(place, refused, damage, says):
     damage(place / "run" / "recipe.toml")
@@ -281,6 +287,16 @@ def test_the_float_runtime_on_bad_weights(place, refused, damage, says):
         (("train", "recipe.toml", "--data", "corpus", "--seed", "-1"), "train.seed"),
         (("export", "run", "-o", "out", "--profile", "step16"), "unknown profile 'step16'"),
         (("export", "nowhere", "-o", "out"), "cannot be read"),
+        (("export", "run", "-o", "out", "--pack", "zip"), "'zip'"),
+        (("export", "run", "-o", "out", "--pack", "native", "--target", "z80"), "'z80'"),
+        (("export", "run", "-o", "out", "--profile", "step8", "--pack", "native"), "profile fused"),
+        (("firmware", "copy", "corpus", "--model", "nobody"), "no such model"),
+        (("firmware", "copy", "tree", "--model", "run", "--target", "z80"), "'z80'"),
+        (("firmware", "copy", "recipe.toml", "--model", "run"), "recipe.toml"),
+        (("firmware", "copy"), "DIR"),
+        (("publish", "run"), "--list"),
+        (("publish", "run", "--refresh"), "metrics.json"),
+        (("publish", "run", "--refresh", "--force"), "no other option"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

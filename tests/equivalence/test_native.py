@@ -75,12 +75,14 @@ def steps_of(path, speech, count) -> np.ndarray:
     return load(path).network.input.quantise(frames_)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_models(name, speech):
     path = packaged("models", name, "model.tflite")
     print(f"{name}: {compared(path, steps_of(path, speech, FRAMES))}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MADE)
 def test_networks_of_other_shapes(name, speech, tmp_path):
     path = tmp_path / "model.tflite"
@@ -110,6 +112,7 @@ def test_every_cell_scale(exponent, tmp_path):
     compared(path, frames(100, 6, 9))
 
 
+@pytest.mark.slow
 def test_no_drift_over_20000_frames(speech, tmp_path):
     path = tmp_path / "model.tflite"
     path.write_bytes(serialise(published(by_magnitude(4, 4, 0.9))))

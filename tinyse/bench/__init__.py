@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from tinyse import __version__
-from tinyse.bench.firmware import BOARDS, firmware_figures, gated_figures
+from tinyse.bench.firmware import BOARDS, firmware_figures, gated_figures, network_figures
 from tinyse.bench.timing import FRAME_MS, checksum, random_frames, timed
 from tinyse.errors import InputError, MissingExtra, TinySEError
 from tinyse.files import packaged
 from tinyse.quant import quantise_for, read_weights
 from tinyse.runtimes import Runtime, open_runtime
 from tinyse.runtimes.compiled import MissingTool
-from tinyse.tflite.check import check_bytes
+from tinyse.tflite.check import check_bytes, load
 from tinyse.tflite.write import serialise
 
 __all__ = [
@@ -30,8 +30,12 @@ __all__ = [
     "checksum",
     "firmware_figures",
     "gated_figures",
+    "machine",
+    "network_figures",
+    "open_here",
     "published_models",
     "random_frames",
+    "timed",
 ]
 
 SCHEMA = 1
@@ -54,6 +58,7 @@ def bench(files: Sequence[Path], runtimes: Sequence[str] = RUNTIMES) -> dict[str
     missing: dict[str, str] = {}
     models = []
     for path in files:
+        load(path)  # a damaged file is refused, though the step graph needs only the weights beside
         opened = _open(path, runtimes, missing)
         firmware = _firmware(path, runtimes, missing)
         if not opened and not firmware:
@@ -64,11 +69,7 @@ def bench(files: Sequence[Path], runtimes: Sequence[str] = RUNTIMES) -> dict[str
         )
     return {
         "schema": SCHEMA,
-        "machine": {
-            "processor": _processor(),
-            "cores": len(os.sched_getaffinity(0)),
-            "system": f"{platform.system()} {platform.machine()}",
-        },
+        "machine": machine(),
         "versions": {"tinyse": __version__, "python": platform.python_version()},
         "missing": missing,
         "models": models,
@@ -79,7 +80,7 @@ def _name(path: Path) -> str:
     return path.stem if path.name != "model.tflite" else path.resolve().parent.name
 
 
-def _open_one(name: str, path: Path) -> Runtime:
+def open_here(name: str, path: Path) -> Runtime:
     """A runtime of this machine; for the step graph, on a file made from the weights beside."""
     if name != STEP:
         return open_runtime(name, path)
@@ -97,7 +98,7 @@ def _open(path: Path, runtimes: Sequence[str], missing: dict[str, str]) -> list[
         if name in BOARDS:
             continue
         try:
-            opened.append(_open_one(name, path))
+            opened.append(open_here(name, path))
         except (MissingExtra, MissingTool) as error:
             missing[name] = str(error)
         except InputError as error:
@@ -123,10 +124,19 @@ def _errors(path: Path, runtimes: Sequence[str]) -> list[TinySEError]:
     found: list[TinySEError] = []
     for name in runtimes:
         try:
-            firmware_figures(path, (name,)) if name in BOARDS else _open_one(name, path)
+            firmware_figures(path, (name,)) if name in BOARDS else open_here(name, path)
         except TinySEError as error:
             found.append(error)
     return found
+
+
+def machine() -> dict[str, Any]:
+    """What times stand on: processor, cores, system."""
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
 
 
 def _processor() -> str:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tinyse.bench.timing import FRAME_MS, random_frames
 from tinyse.errors import InputError
+from tinyse.quant import IntegerNetwork
 from tinyse.runtimes.compiled import MissingTool
 from tinyse.runtimes.emulated import CortexM4, CortexM7, CortexM55, Emulated, code_bytes
 from tinyse.tflite.check import load
@@ -34,7 +35,13 @@ def firmware_figures(file: Path, boards: tuple[str, ...] = tuple(BOARDS)) -> dic
     flash_bytes is the blob and all code and constants of the library in a firmware that creates a
     model and steps it; stack_bytes what one step needs.
     """
-    network = load(file).network
+    return network_figures(load(file).network, boards)
+
+
+def network_figures(
+    network: IntegerNetwork, boards: tuple[str, ...] = tuple(BOARDS)
+) -> dict[str, Any]:
+    """The same of a network that is in no file."""
     frames = random_frames(_FRAMES, 0, network.input)[:, : network.layers[0].width]
     return {name: _figures(BOARDS[name](network), frames) for name in boards}
 

@@ -10,7 +10,7 @@ A segment is a header of 8 bytes and a stream of bits from the highest of each b
     INDEX  the stored tiles of a matrix in order: the tiles left out before each, in a Golomb code
 
 The gap behind the last weight or tile leads to the end, so nothing else says how many there are.
-Tables cost more than they gain where each matrix brings its own, so matdivisors of like weights share
+Tables cost more than they gain where each matrix brings its own, so matrices of like weights share
 one; and weights are as often below zero as above, so half a table does.
 
 In layout `pairs` values are coded as the weights they stand for, not as words with a borrow.
@@ -72,9 +72,9 @@ def code(blob: Blob) -> bytes:
         raise InputError("the layout for hosts has no coded form", "lanes", "use rows or pairs")
     stretches = list(_stretches(blob.data, blob.layout))
     values = [data for data, kind, _ in stretches if kind is Segment.BYTES]
-    matdivisors = [_counted(_weights(data, blob.layout)) for data in values]
-    tables, numbers = _shared_tables([matrix.counts for matrix in matdivisors])
-    table_of = iter(zip(matdivisors, numbers, strict=True))
+    matrices = [_counted(_weights(data, blob.layout)) for data in values]
+    tables, numbers = _shared_tables([matrix.counts for matrix in matrices])
+    table_of = iter(zip(matrices, numbers, strict=True))
     segments = []
     for data, kind, columns in stretches:
         if kind is Segment.RAW:
@@ -96,9 +96,9 @@ def _stretches(data: bytes, layout: Layout) -> Iterator[tuple[bytes, Segment, in
     With each stretch stands its matrix's columns of tiles.
     """
     header = HEADER.unpack_from(data)
-    matdivisors, first = header[7], header[16]
+    matrices, first = header[7], header[16]
     cuts = []
-    for number in range(matdivisors):
+    for number in range(matrices):
         record = MATRIX.unpack_from(data, first + number * MATRIX.size)
         values, index, form, columns, tiles, index_bytes = *record[:2], record[7], *record[10:]
         if tiles:
@@ -165,7 +165,7 @@ def _shared_tables(
             break
         takers[len(united)] = takers.pop(first) + takers.pop(second)
         united.append(united[first] + united[second])
-    found = {matrix: at for at, matdivisors in enumerate(takers.values()) for matrix in matdivisors}
+    found = {matrix: at for at, matrices in enumerate(takers.values()) for matrix in matrices}
     return [code_lengths(united[number]) for number in takers], [
         found[matrix] for matrix in range(len(counts))
     ]

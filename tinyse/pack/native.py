@@ -104,7 +104,7 @@ def _refuse(layer: IntegerLayer) -> None:
     """What the C kernels do not compute."""
     lstm_of_8_bits = isinstance(layer, IntegerLSTM) and layer.gate_bits != 16
     if not isinstance(layer, IntegerLSTM | IntegerDense) or lstm_of_8_bits:
-        what = f"a {type(layer).__name__.removeprefix('Integer')} in basic operators"
+        what = f"{type(layer).__name__.removeprefix('Integer')} in basic operators"
     elif layer.input.bits != 8 or layer.output.bits != 8:
         what = "activations of 16 bits"
     else:

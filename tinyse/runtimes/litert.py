@@ -45,6 +45,10 @@ class LiteRT(FrameByFrame):
         self._interpreter.reset_all_variables()
         self._forget()
 
+    def invoke(self) -> None:
+        """The graph once, on the tensors as they are: what a caller in C would wait for."""
+        self._interpreter.invoke()
+
     def _invoke(self, inputs: list[NDArray]) -> list[NDArray]:
         for index, value in zip(self._inputs, inputs, strict=True):
             self._interpreter.set_tensor(index, value)
