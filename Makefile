@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench firmware-deps fuzz lint format clean
+.PHONY: help demo test test-all bench firmware-deps browser-deps fuzz lint format clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,10 @@ firmware-deps: ## the cross compiler, QEMU and a second host compiler, as Debian
 	@for tool in gcc arm-none-eabi-gcc qemu-system-arm clang; do \
 	  command -v $$tool >/dev/null || { apt-get update -qq && apt-get install -y -qq \
 	    --no-install-recommends gcc gcc-arm-none-eabi qemu-system-arm clang; exit; }; done
+
+browser-deps: ## Chromium for the tests of the pages, as a Debian package
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq \
+	  --no-install-recommends chromium; }
 
 fuzz: $(VENV)/.test ## ten minutes of damaged blobs and sound through the C library
 	$(BIN)/python -m tests.firmware.seeds out/fuzz_seeds

@@ -21,6 +21,7 @@ EXTRAS = (
     "rooms",
     "train",
     "npu",
+    "live",
     "jax",
     "test",
 )

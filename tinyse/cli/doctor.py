@@ -25,6 +25,7 @@ OPTIONAL = {
     "pyroomacoustics": ("rooms", "simulated rooms in training and in lists"),
     "jax": ("jax", "Keras' other backend"),
     "ethos-u-vela": ("npu", "profile --against vela"),
+    "websockets": ("live", "the page of tinyse live"),
     "pyrnnoise": ("peers", "RNNoise beside us in evaluate --peers"),
 }
 

@@ -5,6 +5,8 @@ sound [n] -- stft --> features [T, 128] -- quantise --> int8 -- runtime --> int8
 
 models    what a user calls a model -> its files, opened on a runtime
 enhancer  sound in, sound out: whole and streaming
+streams   block by block on any runtime, through the C front end where the runtime is `native`
+pcm       raw samples through a pipe
 files     audio files and folders in, audio files out
 """
 
@@ -18,15 +20,21 @@ from tinyse.enhance.models import (
     open_source,
     read_normalisation,
 )
+from tinyse.enhance.streams import LATENCY_MS, BlockStream, Passthrough, open_stream, stream_of
 
 __all__ = [
     "FLOAT_RUNTIME",
+    "LATENCY_MS",
+    "BlockStream",
     "Enhancer",
     "ModelFiles",
+    "Passthrough",
     "Source",
     "StreamEnhancer",
     "find_model",
     "open_enhancer",
     "open_source",
+    "open_stream",
     "read_normalisation",
+    "stream_of",
 ]

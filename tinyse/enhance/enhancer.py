@@ -76,3 +76,13 @@ class StreamEnhancer:
             raise InputError(f"expected {HOP} samples, got {np.shape(block)}", "block", "cut it so")
         spectrum = self._stream.analyse(block)
         return self._stream.synthesise(self._enhancer.gains(spectrum[None])[0] * spectrum)
+
+    def blocks(self, sound: NDArray) -> NDArray[np.float64]:
+        """The next enhanced samples [256 n] for the next samples [256 n]."""
+        if np.ndim(sound) != 1 or len(sound) % HOP:
+            what = f"expected whole blocks of {HOP} samples, got {list(np.shape(sound))}"
+            raise InputError(what, "sound", "pad it with zeros")
+        enhanced = np.empty(len(sound))
+        for start in range(0, len(sound), HOP):
+            enhanced[start : start + HOP] = self.block(sound[start : start + HOP])
+        return enhanced

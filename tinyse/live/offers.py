@@ -1,0 +1,87 @@
+"""The models and runtimes that a page can switch between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from tinyse.enhance import ModelFiles, find_model, open_enhancer
+from tinyse.errors import InputError, TinySEError
+from tinyse.files import packaged
+
+# Those that run a frame in real time on a desktop, fastest first.
+RUNTIMES = ("native", "litert", "oracle", "tflm")
+MODEL = "model.tflite"
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """A model: what the page calls it, where it lies, bytes of its exported file."""
+
+    name: str
+    path: str
+    tflite_bytes: int
+
+
+class Offers(msgspec.Struct, frozen=True):
+    """Everything there is to switch to.
+
+    missing : runtime -> why it is not there
+    """
+
+    models: tuple[Offer, ...]
+    runtimes: tuple[str, ...]
+    missing: dict[str, str]
+
+
+def find_offers(models: Sequence[Path | str] = (), runtimes: Sequence[str] = RUNTIMES) -> Offers:
+    """Those of `models`, or all published ones, on those of `runtimes` that are installed.
+
+    A runtime counts as installed where it opens one of the models.  Raises InputError for a model
+    that is none and where nothing is left.
+    """
+    offers = _named([find_model(model) for model in models or _published()])
+    if not offers:
+        raise InputError("no model is published here", "live", "name one: tinyse live MODEL")
+    missing: dict[str, str] = {}
+    for runtime in dict.fromkeys(runtimes):
+        try:
+            _open_any(offers, runtime)
+        except TinySEError as error:
+            missing[runtime] = str(error)
+    there = tuple(runtime for runtime in dict.fromkeys(runtimes) if runtime not in missing)
+    if not there:
+        reasons = ", ".join(f"{name} ({reason})" for name, reason in missing.items())
+        raise InputError(
+            f"no runtime opens a model: {reasons}", "live", "install one: tinyse doctor"
+        )
+    return Offers(offers, there, missing)
+
+
+def _published() -> list[Path]:
+    return sorted(path.parent for path in packaged("models").glob(f"*/{MODEL}"))
+
+
+def _named(found: Sequence[ModelFiles]) -> tuple[Offer, ...]:
+    """An offer for each; the second of one name gets a number."""
+    offers: dict[str, Offer] = {}
+    for model in found:
+        path = model.exported or model.weights
+        name, number = model.name, 2
+        while name in offers:
+            name, number = f"{model.name} ({number})", number + 1
+        size = model.exported.stat().st_size if model.exported else 0
+        where = path if model.exported else path.parent
+        offers[name] = Offer(name, str(where), size)
+    return tuple(offers.values())
+
+
+def _open_any(offers: Sequence[Offer], runtime: str) -> None:
+    for number, offer in enumerate(offers, 1):
+        try:
+            open_enhancer(offer.path, runtime)
+            return
+        except InputError:
+            if number == len(offers):
+                raise
