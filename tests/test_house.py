@@ -145,6 +145,8 @@ main(sys.argv[1:])
         ("check", "--help"),
         ("train", "--help"),
         ("compress", "--help"),
+        ("report", "--help"),
+        ("sweep", "--help"),
         ("profile", "--help"),
         ("inspect", "{file}"),
         ("profile", "{file}"),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from functools import partial
 from pathlib import Path
@@ -97,7 +101,7 @@ def test_partial_travels() -> None:
     assert map_tasks(partial(pow, 2), range(6), workers=2) == [1, 2, 4, 8, 16, 32]
 
 
-@pytest.mark.parametrize("wrong", [{"where": "ray://here"}, {"workers": 0}])
+@pytest.mark.parametrize("wrong", [{"where": "cloud"}, {"workers": 0}])
 def test_what_cannot_be_done_is_refused(wrong) -> None:
     with pytest.raises(InputError):
         map_tasks(square, range(3), **wrong)
@@ -137,3 +141,118 @@ def test_ctrl_c_stops_the_workers_and_nothing_is_printed_by_them(tmp_path) -> No
     for file in tmp_path.glob("*.pid"):
         with pytest.raises(ProcessLookupError):
             os.kill(int(file.read_text()), 0)
+
+
+def test_without_ray_the_extra_is_named(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtra, match=r"tinyse\[ray\]"):
+        map_tasks(square, range(3), where="ray://127.0.0.1:1")
+
+
+ON_RAY = """
+import os, sys, time
+from functools import partial
+from tinyse.errors import InputError
+from tinyse.tasks import map_tasks
+
+def count(folder, x):
+    # A run in small: every step is kept, and one that was begun goes on.
+    path = f"{folder}/{x}.steps"
+    done = len(open(path).readlines()) if os.path.exists(path) else 0
+    for step in range(done, 8):
+        time.sleep(0.25)
+        with open(path, "a") as file:
+            file.write(f"{step} {os.getpid()}\\n")
+    return x, open(path).read().split()[::2]
+
+def refuse(x):
+    raise InputError("is no good", f"item {x}", "leave it out")
+
+if __name__ == "__main__":
+    where = sys.argv[2]
+    told = []
+    results = map_tasks(
+        partial(count, sys.argv[1]), range(4), where, progress=lambda *t: told.append(t)
+    )
+    assert results == [(x, [str(s) for s in range(8)]) for x in range(4)], results
+    assert told == [(n, 4) for n in range(1, 5)]
+    try:
+        map_tasks(refuse, range(2), where)
+    except InputError as error:
+        print(error)
+"""
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """A Ray cluster of two workers on this machine, as `ray://HOST:PORT`."""
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("ray is not installed; pip install 'tinyse[ray]'")
+    head, client = _free_ports(2)
+    own = tempfile.mkdtemp(prefix="ray")  # names of sockets must be short
+    command = [
+        sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block",
+        "--num-cpus=2", f"--port={head}", f"--ray-client-server-port={client}",
+        "--include-dashboard=false", "--disable-usage-stats", "--object-store-memory=100000000",
+        "--min-worker-port=0", "--max-worker-port=0", f"--temp-dir={own}",
+    ]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    with (tmp_path / "ray.log").open("w") as log:
+        running = subprocess.Popen(
+            command, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            _wait_for(lambda: "To terminate" in (tmp_path / "ray.log").read_text(), 90)
+            yield f"ray://127.0.0.1:{client}"
+        finally:
+            running.terminate()  # it ends the processes that it started
+            try:
+                running.wait(60)
+            except subprocess.TimeoutExpired:
+                os.killpg(running.pid, signal.SIGKILL)
+                running.wait()
+            shutil.rmtree(own, ignore_errors=True)
+
+
+def _lines(path: Path) -> int:
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def _wait_for(holds, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_a_cluster_that_loses_a_worker_loses_no_work(cluster, tmp_path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(ON_RAY)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    running = subprocess.Popen(
+        [sys.executable, script, tmp_path, cluster],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    steps = tmp_path / "1.steps"
+    try:
+        _wait_for(lambda: running.poll() is not None or _lines(steps) >= 3, 90)
+        assert running.poll() is None, running.communicate()
+        killed = int(steps.read_text().split()[1])
+        os.kill(killed, signal.SIGKILL)
+        out, err = running.communicate(timeout=120)
+    finally:
+        running.kill()
+    assert running.returncode == 0, err
+    assert out == "item 0: is no good; leave it out\n"
+    workers = [line.split()[1] for line in steps.read_text().splitlines()]
+    assert workers[0] == str(killed) and workers[-1] != str(killed)
+    assert len(workers) == 8  # no step was done twice

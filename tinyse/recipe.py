@@ -15,6 +15,7 @@ import difflib
 import math
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -40,11 +41,20 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Network(Table):
-    lstm: Annotated[tuple[Units, ...], msgspec.Meta(min_length=1)] = (256, 256)  # units, in order
-    dense: tuple[Units, ...] = (128,)  # ReLU layers between the last LSTM and the mask
+    lstm: tuple[Units, ...] = (256, 256)  # units, in order
+    gru: tuple[Units, ...] = ()  # behind the LSTMs; such a network is exported as step16x8
+    dense: tuple[Units, ...] = (128,)  # ReLU layers between the last of these and the mask
     # Bound of every cell state, 0 for none.  Without one, cells count up for as long as the sound
     # lasts: 250 after four seconds, and the int16 state of the exported file is spent on them.
     cell_clip: NotNegative = 8.0
+
+    def resized(self, units: Mapping[str, int]) -> Network:
+        """The same with the layers and widths of `units`: lstm_0, gru_0, dense_0 .. -> units."""
+        sizes = {
+            kind: tuple(n for name, n in units.items() if name.rpartition("_")[0] == kind)
+            for kind in ("lstm", "gru", "dense")
+        }
+        return msgspec.structs.replace(self, **sizes)
 
 
 class Data(Table):
@@ -122,6 +132,7 @@ class Compress(Table):
     budgets: dict[str, Share] = {}  # half or pattern -> sparsity; the rest is shared out
     floor: Share = 0.25  # least density of a half, as a share of the mean density
     permute: bool = True  # hidden units into an order in which important weights share blocks
+    resolve: bool = True  # offline, with data: what stays is solved for again
     steps: Count = 4000  # of every level
     learning_rate: Positive = 1e-3
     warmup_share: Share = 0.02  # the rate rises to its full height
@@ -160,10 +171,14 @@ def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
     Raises InputError that names the key's path for an unknown key, a wrong type or an
     impossible value.
     """
-    values = _with_ancestors(path, seen=())
+    return make_recipe(_with_ancestors(path, seen=()), path, overrides)
+
+
+def make_recipe(values: dict[str, Any], where: Path, overrides: tuple[str, ...] = ()) -> Recipe:
+    """The recipe of these values, which came from `where`, with `overrides` applied."""
     for override in overrides:
         _apply(values, override)
-    return _convert(values, path)
+    return _convert(values, where)
 
 
 def to_toml(recipe: Recipe) -> str:
@@ -228,6 +243,9 @@ def _convert(values: dict[str, Any], path: Path) -> Recipe:
             value = getattr(table, key)
             if isinstance(value, tuple) and not -math.inf < value[0] <= value[1] < math.inf:
                 raise InputError(f"mixing.{key}: {value[0]} > {value[1]}", path, "write low, high")
+    if not recipe.network.lstm + recipe.network.gru:
+        what = "network.lstm: Expected `array` of length >= 1, or one in network.gru"
+        raise InputError(what, path, "give it a layer")
     if not (recipe.loss.snr or recipe.loss.si_sdr or recipe.loss.spectral):
         raise InputError("loss: every weight is zero", path, "give one term a weight")
     if recipe.mixing.speed[0] <= 0:

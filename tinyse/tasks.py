@@ -21,12 +21,14 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import TypeVar
 
-from tinyse.errors import InputError, TinySEError
+from tinyse.errors import InputError, MissingExtra, TinySEError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Progress = Callable[[int, int], None]  # done, all
 
+_RAY = "ray://"
+_RETRIES = 3  # of an item whose worker or machine died
 _AHEAD = 4  # items a worker has waiting: enough never to idle, few to undo after an error
 # One thread of BLAS and TensorFlow a worker: processes are the parallelism here.
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
@@ -38,28 +40,38 @@ def map_tasks(
     where: str = "local",
     workers: int | None = None,
     progress: Progress | None = None,
+    apart: bool = False,
 ) -> list[Result]:
     """`[function(item) for item in items]`, in `workers` processes (default: one a core).
 
     `function` must be picklable: a module's function, or a `functools.partial` of one.  With one
-    worker or one item it runs in this process.  The first error ends everything and is raised
-    here as itself; Ctrl-C ends the workers too.  `progress(done, all)` is called after each item,
-    in this process.
+    worker or one item it runs in this process, unless it is to run `apart`: a worker has one thread
+    in its numeric libraries, which this process may not have.  The first error ends everything and
+    is raised here as itself; Ctrl-C ends the workers too.  `progress(done, all)` is called after
+    each item, in this process.
     """
-    if where != "local":
-        raise InputError(f"expected 'local', got {where!r}", "where", "leave it out")
+    if where != "local" and not where.startswith(_RAY):
+        what = f"expected 'local' or '{_RAY}HOST:PORT', got {where!r}"
+        raise InputError(what, "where", "leave it out for this machine")
     if workers is not None and workers < 1:
         raise InputError(
             f"expected 1 or more, got {workers}", "workers", "leave it out for all cores"
         )
     items = list(items)
+    if where != "local":
+        return _told(_on_ray(function, items, where, workers), len(items), progress)
     workers = min(workers or os.cpu_count() or 1, len(items))
-    results = _here(function, items) if workers <= 1 else _in_pool(function, items, workers)
+    alone = workers <= 1 and not (apart and items)
+    results = _here(function, items) if alone else _in_pool(function, items, workers)
+    return _told(results, len(items), progress)
+
+
+def _told(results: Iterable[Result], count: int, progress: Progress | None) -> list[Result]:
     done = []
     for result in results:
         done.append(result)
         if progress is not None:
-            progress(len(done), len(items))
+            progress(len(done), count)
     return done
 
 
@@ -91,6 +103,44 @@ def _in_pool(
         ) from error
     finally:
         _stop(pool)
+
+
+def _on_ray(
+    function: Callable[[Item], Result], items: list[Item], address: str, workers: int | None
+) -> Iterator[Result]:
+    """On a Ray cluster: an item takes one of its cores and is run again if its worker dies."""
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise MissingExtra("ray", "ray") from error
+    try:
+        cluster = ray.init(address, log_to_driver=False, allow_multiple=True)
+    except (ConnectionError, ImportError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(f"no cluster answers ({reason})", address, "run ray start") from error
+    with cluster:
+        remote = ray.remote(num_cpus=1, max_retries=_RETRIES)(_call)
+        count = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        rest = iter(items)
+        waiting = deque(remote.remote(function, item) for item in islice(rest, count))
+        try:
+            while waiting:
+                result = ray.get(waiting.popleft())
+                waiting.extend(remote.remote(function, item) for item in islice(rest, 1))
+                yield result
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from error  # the function's own error
+        except ray.exceptions.RayError as error:
+            what = f"a worker died {_RETRIES + 1} times ({type(error).__name__})"
+            raise TinySEError(what, address, "give it more memory, or begin again") from error
+        finally:
+            for left in waiting:
+                ray.cancel(left, force=True)
+
+
+def _call(function: Callable[[Item], Result], item: Item) -> Result:
+    """What Ray is given: it takes functions and no partials of them."""
+    return function(item)
 
 
 def _stop(pool: ProcessPoolExecutor) -> None:

@@ -22,6 +22,7 @@ EXTRAS = (
     "train",
     "npu",
     "live",
+    "sweep",
     "jax",
     "test",
 )

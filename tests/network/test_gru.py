@@ -44,3 +44,27 @@ def test_forward_equals_a_stock_keras_layer():
     projected = project(tensorflow.constant(np.transpose(x, (1, 0, 2))), kernel, bias[0])
     hidden = np.transpose(np.asarray(gru(projected, recurrent, bias[1])), (1, 0, 2))
     np.testing.assert_allclose(hidden, expected, atol=2e-6, rtol=1e-5)
+
+
+def test_the_network_of_a_recipe_is_keras_own():
+    import keras
+
+    from tinyse.network.build import forward, initial_parameters
+    from tinyse.recipe import Network
+
+    network = Network(lstm=(12,), gru=(9,), dense=(7,))
+    parameters = initial_parameters(network, 1)
+    parameters["gru_0/bias"] = np.float32(np.random.default_rng(2).normal(0, 0.5, (2, 27)))
+    features = np.random.default_rng(1).standard_normal((3, 20, 128)).astype(np.float32)
+    model = keras.Sequential(
+        [
+            keras.layers.Input((20, 128)),
+            keras.layers.LSTM(12, return_sequences=True),
+            keras.layers.GRU(9, return_sequences=True),
+            keras.layers.Dense(7, activation="relu"),
+            keras.layers.Dense(128, activation="sigmoid"),
+        ]
+    )
+    model.set_weights(list(parameters.values()))
+    found = np.asarray(forward(network, parameters, features))
+    np.testing.assert_allclose(found, model(features), atol=2e-6, rtol=1e-5)

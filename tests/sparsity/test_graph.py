@@ -80,11 +80,11 @@ def test_a_layer_that_two_others_read():
 @pytest.mark.parametrize("weights", [float_weights((9, 7), (5,), 11, 6), gru_weights()])
 def test_a_permutation_is_the_same_network(weights):
     x = features(60, 3, 11)
-    expected = forward(weights, x).mask
+    expected = forward(weights, x).output
     generator = np.random.default_rng(1)
     for name, space in free_spaces(weights).items():
         weights = reindex(weights, space, generator.permutation(space.size))
-        assert np.abs(forward(weights, x).mask - expected).max() < 1e-5, name
+        assert np.abs(forward(weights, x).output - expected).max() < 1e-5, name
 
 
 @pytest.mark.parametrize("weights", [float_weights((9, 7), (5,), 11, 6), gru_weights()])
@@ -108,7 +108,7 @@ def test_masks_of_units_cover_rows_and_all_that_reads_them(weights):
         if half.startswith(f"{name}/kernel"):
             matrix[[2, 5], :] = 3.0
     x = features(40, 3, 11)
-    assert np.array_equal(forward(pruned, x).mask, forward(loud, x).mask)
+    assert np.array_equal(forward(pruned, x).output, forward(loud, x).output)
 
 
 def test_layers_that_do_not_fit_are_refused_by_name():

@@ -12,7 +12,7 @@ from tinyse.sparsity.magnitude import Schedule, updates
 def test_without_tf_mot_the_extra_is_named(monkeypatch):
     monkeypatch.setattr(magnitude, "find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"tensorflow-model-optimization .*tinyse\[train\]"):
-        updates([], 10)
+        updates([[]], 10)
 
 
 def test_polynomial_decay_and_what_follows_it():
@@ -23,7 +23,7 @@ def test_polynomial_decay_and_what_follows_it():
         Schedule("PolynomialDecay", {**growing, "power": 3, "frequency": 10}),
         Schedule("ConstantSparsity", constant),
     ]
-    found = updates(schedules, 100)
+    found = updates([schedules], 100)[0]
     assert list(found) == [0, 10, 20, 30, 40, 50, 60]
     for step, sparsity in found.items():
         left = max(1 - step / 40, 0.0)
@@ -33,4 +33,4 @@ def test_polynomial_decay_and_what_follows_it():
 def test_what_tf_mot_says_is_passed_on():
     pytest.importorskip("tensorflow_model_optimization")
     with pytest.raises(TinySEError, match="target_sparsity must be in range"):
-        updates([Schedule("ConstantSparsity", {"target_sparsity": 1.5, "begin_step": 0})], 3)
+        updates([[Schedule("ConstantSparsity", {"target_sparsity": 1.5, "begin_step": 0})]], 3)

@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 
 pytest.importorskip("tensorflow")
@@ -36,3 +37,14 @@ def test_a_loss_that_is_no_number_ends_the_run_and_says_where(tiny_corpus, tmp_p
         train(recipe(learning_rate=1e38, warmup_steps=0), tiny_corpus, tmp_path / "run")
     assert not (tmp_path / "run" / "weights.npz").exists()
     assert json.loads((tmp_path / "run" / "run.json").read_text())["seed"] == 1
+
+
+@pytest.mark.slow
+def test_a_gru_trains_and_is_exported_as_steps(tiny_corpus, tmp_path):
+    from tinyse.export import export_model
+    from tinyse.runtimes import open_runtime
+
+    made = msgspec.structs.replace(recipe(epochs=1), network=Network(lstm=(), gru=(8,), dense=()))
+    assert train(made, tiny_corpus, tmp_path / "run")["steps"] == 3
+    file = export_model(tmp_path / "run", tmp_path / "run", "step16x8")
+    assert open_runtime("oracle", file).info.exact

@@ -19,15 +19,22 @@ from tinyse.errors import TinySEError
 COMMANDS = {
     "data": ("data", "Make, index and check speech and noise corpora."),
     "train": ("train", "Train a network from a recipe into a run."),
+    "compress": ("compress", "Make a trained network sparse and int8 in the same steps."),
     "export": ("export", "Write the int8 .tflite of a run or published model."),
     "inspect": ("inspect", "Sparsity, bytes and multiply-accumulates from a .tflite alone."),
+    "profile": ("profile", "Cycles, bytes and energy of a .tflite on a microNPU."),
+    "show": ("show", "A microNPU's hardware file, or the names of all."),
     "evaluate": ("evaluate", "Quality of a model or file on a fixed list."),
-    "enhance": ("enhance", "Enhance audio files through a runtime."),
+    "enhance": ("enhance", "Enhance audio files, or raw sound in a pipe, through a runtime."),
+    "live": ("live", "Hear a model live: a local page with microphone and spectrograms."),
     "bench": ("bench", "Time and memory of models on every runtime that is there."),
     "check": ("check", "Compare a fresh export with a published model's metrics.json."),
+    "report": ("report", "One page about runs: trade-off, layers, sounds, training."),
+    "sweep": ("sweep", "Many runs from one file, resumable, one row each."),
     "publish": ("publish", "Make a finished run a published model, measured and with its card."),
     "card": ("card", "Write a published model's card from its metrics.json."),
     "demo": ("demo", "The whole chain on the embedded corpus, with a report page."),
+    "firmware": ("firmware", "Copy the C runtime with a packed model into a tree."),
     "doctor": ("doctor", "Say what is missing and how to get it."),
 }
 

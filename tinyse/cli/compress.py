@@ -24,6 +24,16 @@ import click
     "--distill/--no-distill", default=None, help="Follow the float network's mask at first."
 )
 @click.option(
+    "--resolve/--no-resolve",
+    default=None,
+    help="Offline, with data: solve again for what stays, or leave it as it is.",
+)
+@click.option(
+    "--control",
+    is_flag=True,
+    help="For units: train the shape that is left from scratch too, into the run's control/.",
+)
+@click.option(
     "--data",
     type=click.Path(path_type=Path),
     envvar="TINYSE_DATA",
@@ -48,6 +58,8 @@ def command(
     method,
     steps,
     distill,
+    resolve,
+    control,
     data,
     run,
     overrides,
@@ -63,7 +75,8 @@ def command(
     """
     import json
 
-    from tinyse.compress import compress
+    from tinyse.cli.train import Bar
+    from tinyse.compress import Budget, compress
 
     settings = [f"compress.structure={structure}"]
     settings += _levels(sparsity, levels, budget, account)
@@ -73,15 +86,19 @@ def command(
         settings.append(f"compress.steps={steps}")
     if distill is False:
         settings.append("compress.distil=0")
+    if resolve is not None:
+        settings.append(f"compress.resolve={str(resolve).lower()}")
     if seed is not None:
         settings.append(f"train.seed={seed}")
-    asked = None if budget is None else (budget, account)
-    from tinyse.cli.train import Bar
-
+    asked = None if budget is None else Budget(budget, account)
+    settings += overrides
     with Bar() as bar:
         run, record = compress(
-            source, (*settings, *overrides), data, run, asked, resume, force, bar.tell
+            source, tuple(settings), data, run, asked, resume, force, control, bar.tell
         )
+    if record["padded"]:
+        names = ", ".join(record["padded"])
+        click.echo(f"blocks at the edges are padded, which do not divide {names}", err=True)
     if as_json:
         click.echo(json.dumps(record, indent=1))
         return
@@ -89,6 +106,15 @@ def command(
         gain = level.get("valid_si_sdr_gain")
         said = "" if gain is None else f", valid SI-SDR gain {gain:.2f} dB in int8"
         click.echo(f"{run}: sparsity {level['sparsity']:.4%}{said}")
+    if "budget" in record:
+        spent = record["budget"]
+        click.echo(
+            f"{run}: {spent['bytes']:,} of {spent['limit_bytes']:,} bytes ({spent['account']})"
+        )
+    if control:
+        found = record["control"]
+        gain = f"{found['valid_si_sdr_gain']:.2f} dB in float after {found['steps']:,} steps"
+        click.echo(f"{run / 'control'}: the same shape from scratch, valid SI-SDR gain {gain}")
 
 
 def _levels(sparsity, levels, budget, account) -> list[str]:

@@ -25,6 +25,9 @@ OPTIONAL = {
     "pyroomacoustics": ("rooms", "simulated rooms in training and in lists"),
     "jax": ("jax", "Keras' other backend"),
     "ethos-u-vela": ("npu", "profile --against vela"),
+    "vl-convert-python": ("report", "the charts of tinyse report"),
+    "optuna": ("sweep", "the strategies of tinyse sweep"),
+    "ray": ("ray", "sweeps on a Ray cluster"),
     "websockets": ("live", "the page of tinyse live"),
     "pyrnnoise": ("peers", "RNNoise beside us in evaluate --peers"),
 }

@@ -1,10 +1,11 @@
 """The network of a recipe: its parameters, its forward pass, and the same as a Keras model.
 
-    features [B, T, 128] -> LSTM .. LSTM -> Dense ReLU .. -> Dense sigmoid -> mask [B, T, 128]
+    features [B, T, 128] -> LSTM .. -> GRU .. -> Dense ReLU .. -> Dense sigmoid -> mask [B, T, 128]
 
 Parameters are a flat dict of float32 arrays under the names of `weights.npz`:
-`lstm_0/kernel` [n, 4u], `lstm_0/recurrent` [u, 4u], `lstm_0/bias` [4u], `dense_0/kernel` [n, m],
-`dense_0/bias` [m], .., `mask/kernel`, `mask/bias`.
+`lstm_0/kernel` [n, 4u], `lstm_0/recurrent` [u, 4u], `lstm_0/bias` [4u], ..,
+`gru_0/kernel` [n, 3u], `gru_0/recurrent` [u, 3u], `gru_0/bias` [2, 3u], ..,
+`dense_0/kernel` [n, m], `dense_0/bias` [m], .., `mask/kernel`, `mask/bias`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from keras import ops
 
 from tinyse.features import BANDS
+from tinyse.network.gru import gru
 from tinyse.network.layers import lstm, lstm_states, project
 from tinyse.recipe import Network
 
@@ -27,6 +29,11 @@ def shapes(network: Network) -> dict[str, tuple[int, ...]]:
         found[f"lstm_{index}/kernel"] = (width, 4 * units)
         found[f"lstm_{index}/recurrent"] = (units, 4 * units)
         found[f"lstm_{index}/bias"] = (4 * units,)
+        width = units
+    for index, units in enumerate(network.gru):
+        found[f"gru_{index}/kernel"] = (width, 3 * units)
+        found[f"gru_{index}/recurrent"] = (units, 3 * units)
+        found[f"gru_{index}/bias"] = (2, 3 * units)
         width = units
     for name, units in [*((f"dense_{i}", u) for i, u in enumerate(network.dense)), ("mask", BANDS)]:
         found[f"{name}/kernel"] = (width, units)
@@ -57,7 +64,7 @@ def initial_parameters(network: Network, seed: int) -> Parameters:
 
 
 def layer_names(network: Network) -> list[str]:
-    """LSTMs, dense layers, mask, in the order of the forward pass."""
+    """LSTMs, GRUs, dense layers, mask, in the order of the forward pass."""
     return list(dict.fromkeys(name.split("/")[0] for name in shapes(network)))
 
 
@@ -90,8 +97,12 @@ def _forward(network, parameters, features, recurrent, seen):
     """The pass itself; `recurrent` runs a loop, `seen(name, value)` is told what comes by."""
     x = ops.transpose(features, (1, 0, 2))
     for name in layer_names(network):
-        x = project(x, parameters[f"{name}/kernel"], parameters[f"{name}/bias"])
-        if name.startswith("lstm"):
+        bias = parameters[f"{name}/bias"]
+        is_gru = name.startswith("gru")
+        x = project(x, parameters[f"{name}/kernel"], bias[0] if is_gru else bias)
+        if is_gru:
+            x = gru(x, parameters[f"{name}/recurrent"], bias[1])
+        elif name.startswith("lstm"):
             x = recurrent(name, x, parameters[f"{name}/recurrent"])
         elif name != "mask":
             x = ops.relu(x)

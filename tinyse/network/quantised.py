@@ -193,16 +193,19 @@ def quantised_lstm(sums, recurrent, unit, recurrent_scale, cell: Cell):
         hidden, cells, gates = _states(sums, recurrent, unit, recurrent_scale, cell)
 
         def gradient(upstream):
-            d_projected, d_recurrent = lstm_gradient(
-                upstream / hidden_scale,
+            # All of it is linear in upstream, so its scale is taken at the end, with the others.
+            d_sums, d_recurrent = lstm_gradient(
+                upstream,
                 recurrent * recurrent_scale,
-                hidden * hidden_scale,
+                hidden,
                 ops.cast(cells, "float32") * cell.scale,
                 ops.cast(gates, "float32") * np.float32(2.0**-15),
                 cell.clip * float(cell.scale),
+                unit / hidden_scale,
             )
             nothing = ops.zeros_like(unit), ops.zeros_like(recurrent_scale)
-            return d_projected * unit, d_recurrent * recurrent_scale, *nothing
+            # Hidden states in steps and upstream per step: the scale of the one undoes the other's.
+            return d_sums, d_recurrent * recurrent_scale, *nothing
 
         return hidden, gradient
 

@@ -93,9 +93,14 @@ class Sound:
 
 def demo_page(page: Page) -> str:
     """The HTML of `page`; MissingExtra without Jinja2."""
-    examples = [(example.title, _sounds(example)) for example in page.examples]
     template = environment().get_template("page.html.j2")
+    examples = placed_examples(page.examples)
     return template.render(page=page, chart=dumbbells(page.changes), examples=examples)
+
+
+def placed_examples(examples: Sequence[Example]) -> list[tuple[str, Sequence[Sound]]]:
+    """Title and three sounds of each example, as the templates take them."""
+    return [(example.title, _sounds(example)) for example in examples]
 
 
 def environment() -> jinja2.Environment:

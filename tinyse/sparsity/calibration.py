@@ -22,40 +22,44 @@ Sequence = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Pass:
-    """Mask [S, T, m]; inputs [S, T, n] and products, biases in them, [S, T, gates * u] by array.
+    """Output [S, T, m] of a network or a layer; inputs [S, T, n] of its arrays by their name."""
 
-    Of a GRU's candidate the product of the recurrent kernel is that before the reset gate.
-    """
-
-    mask: Sequence
+    output: Sequence
     inputs: dict[str, Sequence]
-    products: dict[str, Sequence]
 
 
-def forward(weights: Weights, features: Sequence, until: str | None = None) -> Pass:
-    """The pass over features [S, T, n] or [T, n], up to and with the layer `until` where given."""
+def forward(weights: Weights, features: Sequence) -> Pass:
+    """The pass over features [S, T, n] or [T, n]; its output is the mask."""
+    x = sequences(weights, features)
+    inputs: dict[str, Sequence] = {}
+    for layer in layers_of(weights):
+        one = layer_forward(weights, layer, x)
+        x = one.output
+        inputs |= one.inputs
+    return Pass(x, inputs)
+
+
+def sequences(weights: Weights, features: Sequence) -> Sequence:
+    """Features as [S, T, n] float32; InputError where they do not fit the first layer."""
     x = np.asarray(features, np.float32)
     x = x[None] if x.ndim == 2 else x
-    layers = layers_of(weights)
-    if x.ndim != 3 or x.shape[2] != weights[f"{layers[0]}/kernel"].shape[0]:
-        width = weights[f"{layers[0]}/kernel"].shape[0]
+    width = weights[f"{layers_of(weights)[0]}/kernel"].shape[0]
+    if x.ndim != 3 or x.shape[2] != width:
         raise InputError(f"expected [S, T, {width}], got {list(np.shape(features))}", "calibration")
-    inputs: dict[str, Sequence] = {}
-    products: dict[str, Sequence] = {}
-    for layer in layers:
-        inputs[f"{layer}/kernel"] = x
-        recurrent = {3: _gru, 4: _lstm}.get(len(gate_letters(weights, layer)))
-        if recurrent is None:
-            product = x @ weights[f"{layer}/kernel"] + weights[f"{layer}/bias"]
-            products[f"{layer}/kernel"] = product
-            last = layer == layers[-1]
-            x = _sigmoid(product) if last else np.maximum(product, 0)
-        else:
-            x, heard = recurrent(weights, layer, x, products)
-            inputs[f"{layer}/recurrent"] = heard
-        if layer == until:
-            break
-    return Pass(x, inputs, products)
+    return x
+
+
+def layer_forward(weights: Weights, layer: str, x: Sequence) -> Pass:
+    """One layer over its inputs [S, T, n]."""
+    projected = x @ weights[f"{layer}/kernel"]
+    inputs = {f"{layer}/kernel": x}
+    recurrent = {3: _gru, 4: _lstm}.get(len(gate_letters(weights, layer)))
+    if recurrent is not None:
+        output, inputs[f"{layer}/recurrent"] = recurrent(weights, layer, projected)
+        return Pass(output, inputs)
+    product = projected + weights[f"{layer}/bias"]
+    is_last = layer == layers_of(weights)[-1]
+    return Pass(_sigmoid(product) if is_last else np.maximum(product, 0), inputs)
 
 
 def energies(inputs: dict[str, Sequence]) -> dict[str, NDArray[np.float64]]:
@@ -64,49 +68,41 @@ def energies(inputs: dict[str, Sequence]) -> dict[str, NDArray[np.float64]]:
 
 
 def _sigmoid(x: Sequence) -> Sequence:
-    return (1 / (1 + np.exp(-np.clip(x, -80, 80)))).astype(np.float32)
+    return (0.5 * np.tanh(0.5 * x) + 0.5).astype(np.float32)
 
 
-def _lstm(
-    weights: Weights, layer: str, x: Sequence, products: dict[str, Sequence]
-) -> tuple[Sequence, Sequence]:
+def _lstm(weights: Weights, layer: str, projected: Sequence) -> tuple[Sequence, Sequence]:
     """Outputs [S, T, u], and what the recurrent kernel reads: the outputs one frame before."""
-    recurrent, bias = weights[f"{layer}/recurrent"], weights[f"{layer}/bias"]
+    recurrent = weights[f"{layer}/recurrent"]
     clip = float(weights.get(f"{layer}/cell_clip", 0.0))
-    z = x @ weights[f"{layer}/kernel"] + bias
-    fed_back = np.empty_like(z)
-    hidden = np.zeros((*x.shape[:2], recurrent.shape[0]), np.float32)
+    projected = projected + weights[f"{layer}/bias"]
+    hidden = np.zeros((*projected.shape[:2], recurrent.shape[0]), np.float32)
     heard = np.zeros_like(hidden)
     h = c = hidden[:, 0]
-    for t in range(x.shape[1]):
+    for t in range(projected.shape[1]):
         heard[:, t] = h
-        fed_back[:, t] = h @ recurrent
-        i, f, g, o = np.split(z[:, t] + fed_back[:, t], 4, axis=1)
+        i, f, g, o = np.split(projected[:, t] + h @ recurrent, 4, axis=1)
         c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
         c = np.clip(c, -clip, clip) if clip else c
         h = _sigmoid(o) * np.tanh(c)
         hidden[:, t] = h
-    products[f"{layer}/kernel"], products[f"{layer}/recurrent"] = z, fed_back
     return hidden, heard
 
 
-def _gru(
-    weights: Weights, layer: str, x: Sequence, products: dict[str, Sequence]
-) -> tuple[Sequence, Sequence]:
+def _gru(weights: Weights, layer: str, projected: Sequence) -> tuple[Sequence, Sequence]:
     """The same of Keras' GRU that resets after the product; bias [2, 3u], or [3u] with one row."""
     recurrent = weights[f"{layer}/recurrent"]
     bias = weights[f"{layer}/bias"].reshape(-1, recurrent.shape[1])
-    z = x @ weights[f"{layer}/kernel"] + bias[0]
-    fed_back = np.empty_like(z)
-    hidden = np.zeros((*x.shape[:2], recurrent.shape[0]), np.float32)
+    own = bias[1] if len(bias) > 1 else 0
+    projected = projected + bias[0]
+    hidden = np.zeros((*projected.shape[:2], recurrent.shape[0]), np.float32)
     heard = np.zeros_like(hidden)
     h = hidden[:, 0]
-    for t in range(x.shape[1]):
+    for t in range(projected.shape[1]):
         heard[:, t] = h
-        fed_back[:, t] = h @ recurrent + (bias[1] if len(bias) > 1 else 0)
-        (kz, kr, kh), (rz, rr, rh) = (np.split(p[:, t], 3, axis=1) for p in (z, fed_back))
+        kz, kr, kh = np.split(projected[:, t], 3, axis=1)
+        rz, rr, rh = np.split(h @ recurrent + own, 3, axis=1)
         update, reset = _sigmoid(kz + rz), _sigmoid(kr + rr)
         h = update * h + (1 - update) * np.tanh(kh + reset * rh)
         hidden[:, t] = h
-    products[f"{layer}/kernel"], products[f"{layer}/recurrent"] = z, fed_back
     return hidden, heard

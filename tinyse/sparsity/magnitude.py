@@ -28,34 +28,41 @@ class Schedule:
     arguments: dict[str, Any]
 
 
-def updates(schedules: list[Schedule], steps: int) -> dict[int, float]:
-    """Step -> sparsity at every one of `steps` at which one of the schedules prunes.
+Plan = list[Schedule]  # where two of it prune in the same step, the later one counts
 
-    Where two prune in the same step, the later one counts.  MissingExtra without TF-MOT.
+
+def updates(plans: list[Plan], steps: int) -> list[dict[int, float]]:
+    """For every plan: step -> sparsity at every one of `steps` at which a schedule of it prunes.
+
+    MissingExtra without TF-MOT.
     """
     if find_spec(PACKAGE) is None:
         raise MissingExtra("tensorflow-model-optimization", "train")
-    asked = {"steps": steps, "schedules": [vars(schedule) for schedule in schedules]}
+    plain = [[vars(schedule) for schedule in plan] for plan in plans]
+    asked = {"steps": steps, "plans": plain}
     command = [sys.executable, "-m", __name__, json.dumps(asked)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise TinySEError(f"TF-MOT ended with: {last}", "schedule")
-    return {step: sparsity for step, sparsity in json.loads(done.stdout)}
+    return [dict(found) for found in json.loads(done.stdout)]
 
 
-def _evaluate(asked: dict) -> list[tuple[int, float]]:
-    """The process: every schedule called for every step."""
+def _evaluate(asked: dict) -> list[list[tuple[int, float]]]:
+    """The process: every schedule of every plan called for every step."""
     import tensorflow_model_optimization.sparsity.keras as tfmot
 
-    found = {}
-    for schedule in asked["schedules"]:
-        called = getattr(tfmot, schedule["name"])(**schedule["arguments"])
-        for step in range(asked["steps"]):
-            prunes, sparsity = called(step)
-            if bool(prunes):
-                found[step] = float(sparsity)
-    return sorted(found.items())
+    plans = []
+    for plan in asked["plans"]:
+        found = {}
+        for schedule in plan:
+            called = getattr(tfmot, schedule["name"])(**schedule["arguments"])
+            for step in range(asked["steps"]):
+                prunes, sparsity = called(step)
+                if bool(prunes):
+                    found[step] = float(sparsity)
+        plans.append(sorted(found.items()))
+    return plans
 
 
 if __name__ == "__main__":

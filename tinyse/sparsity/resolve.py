@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyse.sparsity.calibration import Pass, forward
+from tinyse.sparsity.calibration import Pass, forward, layer_forward, sequences
 from tinyse.sparsity.graph import layers_of
 from tinyse.sparsity.groups import (
     Masks,
@@ -43,13 +43,42 @@ RIDGE = 0.05  # of the mean energy of an input; holds back what the calibration 
 
 
 @dataclass(frozen=True)
+class _Statistics:
+    """What matrices side by side read, and what they should have read, over the calibration.
+
+    mean, wanted_mean [n]; gram [n, n] : covariance of what is read
+    cross [n, n] : covariance of what should be read (rows) with what is
+    """
+
+    mean: NDArray[np.float64]
+    wanted_mean: NDArray[np.float64]
+    gram: NDArray[np.float64]
+    cross: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, read: NDArray[np.float32], wanted: NDArray[np.float32]) -> _Statistics:
+        """Of inputs [N, n] of the network as it is, and of the unpruned one's."""
+        mean, wanted_mean = (x.mean(axis=0, dtype=np.float64) for x in (read, wanted))
+        # The ridge is a million times what float32 loses here, at half the time of float64.
+        read, wanted = (read - mean).astype(np.float32), (wanted - wanted_mean).astype(np.float32)
+        gram, cross = (x.T @ read for x in (read, wanted))
+        return cls(mean, wanted_mean, *(x.astype(np.float64) / len(read) for x in (gram, cross)))
+
+    def part(self, columns: slice) -> _Statistics:
+        """Those of some of the matrices."""
+        square = columns, columns
+        means = self.mean[columns], self.wanted_mean[columns]
+        return _Statistics(*means, self.gram[square], self.cross[square])
+
+
+@dataclass(frozen=True)
 class _System:
     """Matrices side by side that add up to one pre-activation, and what it should be.
 
     names, shapes : of the halves; matrix [out, n] : their weights before pruning
     gram [n, n] : covariance of the inputs, ridge in it; target [out, n] : gram @ weights is this
         where the pre-activations come nearest to those wanted
-    mean [n], wanted_mean [out] : for the bias, which lies in (array, row, columns)
+    statistics : for the bias, which lies in (array, row, columns)
     """
 
     names: tuple[str, ...]
@@ -57,8 +86,7 @@ class _System:
     matrix: NDArray[np.float64]
     gram: NDArray[np.float64]
     target: NDArray[np.float64]
-    mean: NDArray[np.float64]
-    wanted_mean: NDArray[np.float64]
+    statistics: _Statistics
     bias: tuple[str, int, slice]
 
     @classmethod
@@ -66,22 +94,22 @@ class _System:
         cls,
         weights: Weights,
         names: tuple[str, ...],
-        inputs: NDArray[np.float32],
-        wanted: NDArray[np.float32],
+        statistics: _Statistics,
         bias: tuple[str, int, slice],
     ) -> _System:
-        """The system of inputs [N, n] and wanted pre-activations [N, out]."""
+        """The system of halves of the unpruned weights."""
         matrices = [halves(weights)[name] for name in names]
         matrix = np.concatenate(matrices, axis=1).astype(np.float64)
-        inputs, wanted = inputs.astype(np.float64), wanted.astype(np.float64)
-        mean, wanted_mean = inputs.mean(axis=0), wanted.mean(axis=0)
-        inputs, wanted = inputs - mean, wanted - wanted_mean
-        gram = inputs.T @ inputs / len(inputs)
+        gram = statistics.gram
         ridge = RIDGE * np.trace(gram) / len(gram)
-        target = wanted.T @ inputs / len(inputs) + ridge * matrix
-        gram = gram + ridge * np.eye(len(gram))
+        target = matrix @ statistics.cross + ridge * matrix
         shapes = tuple(part.shape for part in matrices)
-        return cls(names, shapes, matrix, gram, target, mean, wanted_mean, bias)
+        gram = gram + ridge * np.eye(len(gram))
+        return cls(names, shapes, matrix, gram, target, statistics, bias)
+
+    def bias_change(self, matrix: NDArray) -> NDArray[np.float64]:
+        """What the bias [out] makes up for once `matrix` stands in place of the old one."""
+        return self.matrix @ self.statistics.wanted_mean - matrix @ self.statistics.mean
 
     def solved(self, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The weights [out, n] under a mask that come nearest to what is wanted."""
@@ -114,20 +142,26 @@ def solve_pruned(
             return None
         return _pruned_in_rounds(system, structure, budgets)
 
-    solved = _layer_by_layer(weights, weights, calibration, solution)
+    unpruned = forward(weights, calibration)
+    solved = _layer_by_layer(weights, weights, unpruned, calibration, solution)
     masks = {name: mask for name, mask in masks_of(solved).items() if name in budgets}
-    return _passes(weights, solved, masks, calibration)
+    return _passes(weights, solved, masks, unpruned, calibration)
 
 
 def solve_masked(
     weights: Weights, masks: Masks, calibration: NDArray[np.float32]
 ) -> dict[str, NDArray]:
     """A copy of the weights under masks, half -> bool [out, in]."""
-    return _passes(weights, apply_masks(weights, masks), masks, calibration)
+    unpruned = forward(weights, calibration)
+    return _passes(weights, apply_masks(weights, masks), masks, unpruned, calibration)
 
 
 def _passes(
-    weights: Weights, solved: Weights, masks: Masks, calibration: NDArray[np.float32]
+    weights: Weights,
+    solved: Weights,
+    masks: Masks,
+    unpruned: Pass,
+    calibration: NDArray[np.float32],
 ) -> dict[str, NDArray]:
     """Solves for what is under the masks, from network `solved`, as often as PASSES says."""
     there = {**masks_of(weights), **masks}
@@ -138,53 +172,54 @@ def _passes(
         return system.solved(np.concatenate([there[name] for name in system.names], axis=1))
 
     for _ in range(PASSES):
-        solved = _layer_by_layer(weights, solved, calibration, solution)
+        solved = _layer_by_layer(weights, solved, unpruned, calibration, solution)
     return dict(solved)
 
 
 def _layer_by_layer(
     weights: Weights,
     start: Weights,
+    unpruned: Pass,
     calibration: NDArray[np.float32],
     solution: Callable[[_System], NDArray | None],
 ) -> dict[str, NDArray]:
     """The network `start`, its layers replaced one after the other by what comes nearest.
 
-    weights : the unpruned network, whose pre-activations are wanted
+    weights, unpruned : the unpruned network, whose pre-activations are wanted, and what it reads
     """
     solved = {key: np.array(array) for key, array in start.items()}
-    unpruned = forward(weights, calibration)
-    for layer in layers_of(weights):
-        seen = forward(solved, calibration, until=layer)
+    x, layers = sequences(weights, calibration), layers_of(weights)
+    for layer in layers:
+        seen = layer_forward(solved, layer, x)
         for system in _systems(weights, layer, seen, unpruned):
             matrix = solution(system)
             if matrix is not None:
-                _store(solved, system, matrix)
+                _store(solved, weights, system, matrix)
+        x = layer_forward(solved, layer, x).output if layer != layers[-1] else x
     return solved
 
 
 def _systems(weights: Weights, layer: str, seen: Pass, unpruned: Pass) -> Iterator[_System]:
     """One per gate; the candidate of a GRU has two, for the reset gate stands between them."""
-    kernel, recurrent = f"{layer}/kernel", f"{layer}/recurrent"
+    keys = [key for key in (f"{layer}/kernel", f"{layer}/recurrent") if key in seen.inputs]
+    read, wanted = (
+        np.concatenate([_flat(each.inputs[key]) for key in keys], axis=1)
+        for each in (seen, unpruned)
+    )
+    both = _Statistics.of(read, wanted)
     letters = gate_letters(weights, layer)
-    units = weights[kernel].shape[1] // len(letters)
-    from_input, product = _flat(seen.inputs[kernel]), _flat(unpruned.products[kernel])
+    width, columns = weights[keys[0]].shape
+    units = columns // len(letters)
     for index, letter in enumerate(letters):
         at = slice(index * units, (index + 1) * units)
-        name, bias = f"{kernel}/{letter}".rstrip("/"), (f"{layer}/bias", 0, at)
-        if not letter:
-            yield _System.of(weights, (name,), from_input, product[:, at], bias)
-            continue
-        heard, fed_back = _flat(seen.inputs[recurrent]), _flat(unpruned.products[recurrent])
-        back = f"{recurrent}/{letter}"
+        names = tuple(f"{key}/{letter}".rstrip("/") for key in keys)
         if letter == "h":
-            yield _System.of(weights, (name,), from_input, product[:, at], bias)
-            own_bias = (f"{layer}/bias", 1, at)
-            yield _System.of(weights, (back,), heard, fed_back[:, at], own_bias)
+            parts = slice(None, width), slice(width, None)
+            for row, (name, part) in enumerate(zip(names, parts, strict=True)):
+                bias = f"{layer}/bias", row, at
+                yield _System.of(weights, (name,), both.part(part), bias)
         else:
-            both = np.concatenate([from_input, heard], axis=1)
-            wanted = product[:, at] + fed_back[:, at]
-            yield _System.of(weights, (name, back), both, wanted, bias)
+            yield _System.of(weights, names, both, (f"{layer}/bias", 0, at))
 
 
 def _flat(x: NDArray) -> NDArray:
@@ -198,17 +233,14 @@ def _alike(mask: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
     return np.split(np.argsort(which, kind="stable"), np.cumsum(np.bincount(which))[:-1])
 
 
-def _store(weights: dict[str, NDArray], system: _System, matrix: NDArray) -> None:
-    matrices = halves(weights)
+def _store(solved: dict[str, NDArray], weights: Weights, system: _System, matrix: NDArray) -> None:
+    matrices = halves(solved)
     for name, part in system.split(matrix).items():
         matrices[name][:] = part
     key, row, columns = system.bias
-    rows = weights[key].reshape(-1, weights[key].shape[-1])
-    if row < len(rows):
-        bias = system.wanted_mean - matrix @ system.mean
-        # The two biases of a gate are added: the second one stays as it is.
-        other = rows[1 - row, columns] if len(system.names) > 1 and len(rows) > 1 else 0
-        rows[row, columns] = bias - other
+    before, after = (x[key].reshape(-1, x[key].shape[-1]) for x in (weights, solved))
+    if row < len(after):
+        after[row, columns] = before[row, columns] + system.bias_change(matrix)
 
 
 def _pruned_in_rounds(

@@ -7,10 +7,12 @@ their masks, so what was out can come back until the choice is fixed.
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 from keras import ops
 
+from tinyse.errors import TinySEError
 from tinyse.network.build import Parameters
 from tinyse.recipe import Compress
 from tinyse.sparsity.budget import Energy, budgets
@@ -25,6 +27,7 @@ from tinyse.sparsity.choice import (
 )
 from tinyse.sparsity.groups import Weights, parse_structure
 from tinyse.sparsity.learned import Controller, cut, kept, start
+from tinyse.sparsity.magnitude import updates
 from tinyse.training.groups_in_graph import THRESHOLD, Selection
 from tinyse.training.levels import Level
 
@@ -49,9 +52,9 @@ class Chooser:
         self._settings, self._weights = settings, weights  # of these only the shapes are asked
         self._learned = settings.method == "learned"
         self._budgets = {x.number: shares(settings, weights, x) for x in levels if x.selects}
-        self._updates = {
-            x.number: x.magnitude_updates for x in levels if x.selects and not self._learned
-        }
+        choosing = [] if self._learned else [x for x in levels if x.selects]
+        found = updates([x.schedules for x in choosing], settings.steps) if choosing else []
+        self._updates = {x.number: each for x, each in zip(choosing, found, strict=True)}
         self._controller = Controller(settings.proportional, settings.integral)
         self._choose(everything(weights, self.structure))
 
@@ -63,6 +66,13 @@ class Chooser:
     def sparsity(self) -> float:
         """Share of groups that is gone; for units, of weights."""
         return sparsity_of(self._weights, self.structure, self.keep)
+
+    def refuse_short(self, level: Level, run: Path) -> None:
+        """TinySEError that says by how much a level ended short of its sparsity, if it did."""
+        missing = level.sparsity - self.sparsity()
+        if missing > 0.5 / sum(part.size for part in self.keep.values()):
+            what = f"ended {missing:.4%} short of a sparsity of {level.sparsity:g}"
+            raise TinySEError(what, run, "start the run anew")
 
     def selects(self, level: Level, step: int) -> bool:
         """Whether a step makes its masks from thresholds."""

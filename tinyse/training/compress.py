@@ -35,6 +35,7 @@ from tinyse.network.quantised import Activations, quantised_forward, used_parame
 from tinyse.quant import FloatNetwork, read_weights
 from tinyse.recipe import Network, Recipe, to_toml
 from tinyse.sparsity import calibration
+from tinyse.sparsity.graph import spaces
 from tinyse.sparsity.permute import permute
 from tinyse.sparsity.shrink import shrink
 from tinyse.training import calibrate, checkpoint
@@ -70,8 +71,9 @@ def train_compressed(
     source = _Source.read(weights)
     recipe = msgspec.structs.replace(recipe, network=source.network)
     corpus = read_manifest(data / recipe.data.manifest)
-    valid = find_list(recipe.data.valid_list, data)
-    record = provenance(recipe, corpus, [valid]) | {"source_sha256": sha256(weights)}
+    names = filter(None, (recipe.data.valid_list, recipe.data.rooms_list))
+    valid = [find_list(name, data) for name in names]
+    record = provenance(recipe, corpus, valid) | {"source_sha256": sha256(weights)}
     if resume:
         same_run(run / "run.json", record, force)
     elif (run / "run.json").exists() and not force:
@@ -106,7 +108,7 @@ class _Source:
             raise InputError(what, path, "train it anew")
         for layer in floats.layers:
             if layer.kind not in ("lstm", "dense", "mask"):
-                what = f"a {layer.kind.upper()} cannot be trained"
+                what = f"a {layer.kind.upper()} cannot be trained in int8"
                 raise InputError(what, f"{path}: {layer.name}", "use --method offline")
         with np.load(path) as file:
             arrays = {name: file[name] for name in file.files}
@@ -127,12 +129,10 @@ class _Source:
 
 def _table_of(floats: FloatNetwork, path: Path) -> Network:
     """[network] of the weights themselves: a network that was shrunk is not its recipe's."""
-    lstms = [layer for layer in floats.layers if layer.kind == "lstm"]
-    dense = tuple(layer.units for layer in floats.layers if layer.kind == "dense")
-    clips = sorted({layer.cell_clip for layer in lstms})
+    clips = sorted({layer.cell_clip for layer in floats.layers if layer.kind == "lstm"})
     if len(clips) > 1:
         raise InputError(f"expected one cell clip for all LSTMs, got {clips}", path, "train anew")
-    return Network(lstm=tuple(layer.units for layer in lstms), dense=dense, cell_clip=clips[0])
+    return Network(cell_clip=clips[0]).resized({x.name: x.units for x in floats.layers})
 
 
 class _Compression:
@@ -143,7 +143,7 @@ class _Compression:
         recipe: Recipe,
         source: _Source,
         corpus: Corpus,
-        valid: MixtureList,
+        valid: list[MixtureList],
         run: Path,
         resume: bool,
     ) -> None:
@@ -160,13 +160,18 @@ class _Compression:
             self._begin()
         self._teacher = {k: ops.convert_to_tensor(v) for k, v in source.parameters.items()}
         self._compiled: dict[tuple[bool, bool], Callable] = {}
+        used = partial(used_parameters, recipe.network, source.activations)
+        self._used = backend.compiled(used)
         integer = partial(quantised_forward, recipe.network, source.activations)
-        self._validation = Validation(
-            recipe.network,
-            valid,
-            source.normalisation,
-            lambda given, frames: integer(*given, frames),
-        )
+        self._validations = [
+            Validation(
+                recipe.network,
+                mixtures,
+                source.normalisation,
+                lambda given, frames: integer(*given, frames),
+            )
+            for mixtures in valid
+        ]
 
     def _begin(self) -> None:
         """Step 0: what the matrices read, and units in a good order for blocks."""
@@ -251,12 +256,15 @@ class _Compression:
         """A line of the log; from the freeze on, the best state of the level is kept."""
         progress, chooser, fixed = self._progress, self._chooser, done > level.freeze
         parameters = without_thresholds(self._state.parameters)
-        gain = self._validation.si_sdr_gain((parameters, chooser.masks))
+        given = parameters, chooser.masks
+        gains = {each.name: each.si_sdr_gain(given) for each in self._validations}
+        gain = sum(gains.values()) / len(gains)
         line = {
             "level": level.sparsity,
             "step": progress.step,
             "loss": progress.loss_sum / progress.counted,
             "valid_si_sdr_gain": gain,
+            **{f"si_sdr_gain_{name}": each for name, each in gains.items()},
             "sparsity": chooser.sparsity(),
             "sparsity_target": level.target(done),
             "sparsity_before_cut": chooser.before_cut if fixed else None,
@@ -289,17 +297,13 @@ class _Compression:
 
     def _end_level(self, level: Level) -> None:
         """Writes the level's run: recipe.toml, run.json, weights.npz."""
-        chooser = self._chooser
-        missing = level.sparsity - chooser.sparsity()
-        if missing > 0.5 / sum(part.size for part in chooser.keep.values()):
-            what = f"ended {missing:.4%} short of a sparsity of {level.sparsity:g}"
-            raise TinySEError(what, self._run, "start the run anew")
+        self._chooser.refuse_short(level, self._run)
         best = checkpoint.load(self._run / "state" / "best.npz")[0].parameters
         weights = self._exported(best)
         recipe = msgspec.structs.replace(
             self._recipe,
             name=f"{self._recipe.name}-{level.sparsity:g}",
-            network=_widths(self._recipe.network, weights),
+            network=_shape(self._recipe.network, weights),
         )
         folder = self._run / LEVELS / f"{level.sparsity:g}"
         with atomic_file(folder / "weights.npz") as file:
@@ -310,9 +314,7 @@ class _Compression:
     def _exported(self, parameters: Parameters) -> dict[str, np.ndarray]:
         """The arrays of a weights.npz: what the integer forward pass computed with."""
         source, chooser = self._source, self._chooser
-        used = backend.compiled(partial(used_parameters, self._recipe.network, source.activations))(
-            parameters, chooser.masks
-        )
+        used = self._used(parameters, chooser.masks)
         weights = source.weights | {name: np.asarray(value) for name, value in used.items()}
         if chooser.structure.kind == "unit":
             weights, _ = shrink(weights, chooser.keep)
@@ -349,8 +351,6 @@ class _Compression:
         }
 
 
-def _widths(network: Network, weights: dict[str, np.ndarray]) -> Network:
+def _shape(network: Network, weights: dict[str, np.ndarray]) -> Network:
     """The table with the widths that the weights have."""
-    lstm = tuple(weights[f"lstm_{i}/recurrent"].shape[0] for i in range(len(network.lstm)))
-    dense = tuple(weights[f"dense_{i}/kernel"].shape[1] for i in range(len(network.dense)))
-    return msgspec.structs.replace(network, lstm=lstm, dense=dense)
+    return network.resized({name: space.size for name, space in spaces(weights).items()})

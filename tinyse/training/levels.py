@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tinyse.recipe import Compress
-from tinyse.sparsity.magnitude import Schedule, updates
+from tinyse.sparsity.magnitude import Plan, Schedule
 
 
 @dataclass(frozen=True)
@@ -81,21 +81,19 @@ class Level:
         done = min(step / max(self.ramp, 1), 1.0)
         return narrow + (wide - narrow) * done
 
-    @cached_property
-    def magnitude_updates(self) -> dict[int, float]:
-        """Step -> sparsity of every new choice by magnitude, from TF-MOT."""
+    @property
+    def schedules(self) -> Plan:
+        """TF-MOT's schedules of every new choice by magnitude."""
         every = {"frequency": self.settings.update_every}
         constant = {"target_sparsity": self.sparsity, "end_step": self.freeze, **every}
         if self.settings.schedule == "ConstantSparsity" or not self.ramp:
-            at_once = Schedule("ConstantSparsity", {"begin_step": 0, **constant})
-            return updates([at_once], self.steps)
+            return [Schedule("ConstantSparsity", {"begin_step": 0, **constant})]
         growing = {"initial_sparsity": self.before, "final_sparsity": self.sparsity}
         growing |= {"begin_step": 0, "end_step": self.ramp, "power": self.settings.power, **every}
-        schedules = [
+        return [
             Schedule("PolynomialDecay", growing),
             Schedule("ConstantSparsity", {"begin_step": self.ramp, **constant}),
         ]
-        return updates(schedules, self.steps)
 
 
 def levels(settings: Compress) -> list[Level]:

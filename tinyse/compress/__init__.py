@@ -1,0 +1,269 @@
+"""A trained network made sparse: what is asked becomes a recipe, and one of the methods does it.
+
+    run or published model --> sparse int8 run        learned, magnitude (training.compress)
+                           --> pruned run             offline, no training and no Keras
+
+A byte budget is turned into a sparsity first: that at which the network, pruned by magnitude and
+exported, has so many bytes by the account that was named.
+
+offline    levels and budgets from one float network
+mixtures   what the survivors of offline pruning are solved for
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from tinyse.compress.mixtures import calibration
+from tinyse.compress.offline import Arrays, Pruning, bytes_of, prune_levels, prune_to_bytes
+from tinyse.errors import InputError, TinySEError
+from tinyse.features import BANDS, Normalisation
+from tinyse.files import atomic_file, packaged, read_json, sha256, write_json, write_text
+from tinyse.quant import FloatNetwork, read_weights
+from tinyse.recipe import Recipe, make_recipe, read_recipe, to_toml
+
+CONTROL = "control"  # the folder of the control's run, in the run
+# A method that trains ends at other bytes than pruning by magnitude says it will.
+_AIM = 0.98
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Bytes that the exported file may have, and by which account."""
+
+    limit: int
+    account: str
+
+
+def compress(
+    source: Path | str,
+    overrides: tuple[str, ...],
+    data: Path | None,
+    run: Path | None = None,
+    budget: Budget | None = None,
+    resume: bool = False,
+    force: bool = False,
+    control: bool = False,
+    tell: Callable[[Any], None] = lambda told: None,
+) -> tuple[Path, dict]:
+    """Compress `source`, a run's folder or a published model's name, into the folder `run`.
+
+    overrides : keys of the [compress] table, and of others ("compress.levels=[0.75]")
+    data : folder of the corpus; `offline` re-solves what survives only where it is given
+    budget : in place of the level
+    control : also train the shape that units have left from scratch, into `run`/control, for as
+        many steps as the source and the compression took
+
+    Returns the run's folder (`runs/NAME` unless given) and the contents of its run.json.
+    Raises InputError for what cannot be had, and has written nothing then; TinySEError for a run
+    that ends short of its sparsity or above its budget.
+    """
+    folder = _folder(source)
+    weights = folder / "weights.npz"
+    recipe = _recipe(folder, overrides)
+    network = read_weights(weights)  # says what is wrong with the file
+    pruning = Pruning(_arrays(weights), recipe.compress)
+    offline = recipe.compress.method == "offline"
+    if budget is not None:
+        aimed = budget.limit if offline else int(_AIM * budget.limit)
+        recipe = _with(recipe, levels=(pruning.sparsity_for(aimed, budget.account),))
+    for level in recipe.compress.levels:
+        pruning.shares(level)  # refused before anything is read or written
+    recipe = _named(recipe, folder, network, budget)
+    if control:
+        _refuse_control(recipe, data)
+    run = run or Path("runs") / recipe.name
+    if offline:
+        record = _offline(recipe, weights, network, data, run, budget, force)
+    else:
+        record = _trained(recipe, weights, data, run, budget, resume, force, tell)
+    if control:
+        record = _with_control(recipe, data, run, record, force, tell)
+    return run, record
+
+
+def _folder(source: Path | str) -> Path:
+    path = Path(source)
+    folder = path if path.is_dir() else packaged("models", str(source))
+    if not folder.is_dir():
+        raise InputError("there is no such run or model", str(source), "give a run or a model")
+    if not (folder / "weights.npz").is_file():
+        raise InputError("holds no weights.npz", folder, "give a finished run")
+    return folder
+
+
+def _recipe(folder: Path, overrides: tuple[str, ...]) -> Recipe:
+    """That of the source; an imported network has none, and gets the default one."""
+    # The source's own [compress] table, where it has one, is its history and not a default.
+    overrides = ("compress={}", *overrides)
+    if (folder / "recipe.toml").exists():
+        return read_recipe(folder / "recipe.toml", overrides)
+    return make_recipe({"schema": 1, "name": folder.resolve().name}, folder, overrides)
+
+
+def _arrays(path: Path) -> Arrays:
+    with np.load(path) as file:
+        return {name: file[name] for name in file.files}
+
+
+def _with(recipe: Recipe, **changes: Any) -> Recipe:
+    table = msgspec.structs.replace(recipe.compress, **changes)
+    return msgspec.structs.replace(recipe, compress=table)
+
+
+def _named(recipe: Recipe, folder: Path, network: FloatNetwork, budget: Budget | None) -> Recipe:
+    """The recipe with its source, its network's shape and a name that folders are sorted by.
+
+    `lstm_256-block4x4-0.75-magnitude`, or in place of the level `200000-zip`
+    """
+    settings = recipe.compress
+    asked = f"{settings.levels[-1]:.4f}".rstrip("0")
+    if budget is not None:
+        asked = f"{budget.limit}-{budget.account}"
+    name = f"{recipe.name}-{settings.structure.replace(':', '')}-{asked}-{settings.method}"
+    if settings.levels == (0.0,):
+        name = f"{recipe.name}-int8"
+    shape = recipe.network.resized({layer.name: layer.units for layer in network.layers})
+    recipe = msgspec.structs.replace(recipe, name=name, network=shape)
+    return _with(recipe, source=folder.resolve().name)
+
+
+def _offline(
+    recipe: Recipe,
+    weights: Path,
+    network: FloatNetwork,
+    data: Path | None,
+    run: Path,
+    budget: Budget | None,
+    force: bool,
+) -> dict:
+    """A run folder without training: every level pruned from the same float weights."""
+    if (run / "run.json").exists() and not force:
+        raise InputError("holds a run already", run, "use --force or another folder")
+    frames = None
+    if data is not None and recipe.compress.resolve:
+        _refuse_other_features(network, weights)
+        frames = calibration(recipe, data, Normalisation(network.mean, network.std))
+    pruning = Pruning(_arrays(weights), recipe.compress, frames)
+    if budget is None:
+        levels = recipe.compress.levels
+        found = prune_levels(pruning, levels)
+    else:
+        level, arrays = prune_to_bytes(pruning, budget.limit, budget.account)
+        levels, found = (level,), [arrays]
+        recipe = _with(recipe, levels=levels)
+    record = {
+        "schema": 1,
+        "recipe": recipe.name,
+        "source_sha256": sha256(weights),
+        "method": "offline",
+        "structure": str(pruning.structure),
+        "padded": pruning.padded,
+        "solved_again": frames is not None,
+        "levels": [
+            {"sparsity_asked": level, "sparsity": pruning.sparsity(arrays)}
+            for level, arrays in zip(levels, found, strict=True)
+        ],
+    }
+    if budget is not None:
+        record["budget"] = _spent(budget, found[-1])
+    for level, arrays in zip(levels, found, strict=True):
+        _write(run / "levels" / f"{level:g}", recipe, arrays)
+    _write(run, recipe, found[-1])
+    write_json(run / "run.json", record)
+    return record
+
+
+def _refuse_other_features(network: FloatNetwork, weights: Path) -> None:
+    """Mixtures are heard through the features of this package, not through a user's own."""
+    if len(network.mean) != BANDS:
+        what = f"was trained on {len(network.mean)} features a frame, not {BANDS}"
+        raise InputError(what, weights, "leave --data out, or use --no-resolve")
+
+
+def _trained(
+    recipe: Recipe,
+    weights: Path,
+    data: Path | None,
+    run: Path,
+    budget: Budget | None,
+    resume: bool,
+    force: bool,
+    tell: Callable[[Any], None],
+) -> dict:
+    """A run of `training.compress`; above its budget it fails once all is written."""
+    if data is None:
+        raise InputError("is needed by this method", "--data", "name the folder of the corpus")
+    from tinyse.training.compress import train_compressed
+
+    record = train_compressed(recipe, weights, data, run, resume, force, tell)
+    record |= {"padded": Pruning(_arrays(weights), recipe.compress).padded}
+    if budget is not None:
+        record["budget"] = _spent(budget, _arrays(run / "weights.npz"))
+    write_json(run / "run.json", record)
+    if budget is not None and record["budget"]["bytes"] > budget.limit:
+        over = record["budget"]["bytes"] - budget.limit
+        what = f"ended {over:,} bytes above {budget.limit:,} ({budget.account})"
+        raise TinySEError(what, run, f"ask for a sparsity above {recipe.compress.levels[-1]:.4f}")
+    return record
+
+
+def _spent(budget: Budget, arrays: Arrays) -> dict:
+    found = bytes_of(arrays, budget.account)
+    return {"account": budget.account, "limit_bytes": budget.limit, "bytes": found}
+
+
+def _write(folder: Path, recipe: Recipe, arrays: Arrays) -> None:
+    with atomic_file(folder / "weights.npz") as file:
+        np.savez(file, **arrays)
+    units = {layer.name: layer.units for layer in read_weights(folder / "weights.npz").layers}
+    shape = recipe.network.resized(units)
+    write_text(folder / "recipe.toml", to_toml(msgspec.structs.replace(recipe, network=shape)))
+
+
+def _refuse_control(recipe: Recipe, data: Path | None) -> None:
+    if recipe.compress.structure != "unit":
+        what = f"a {recipe.compress.structure} structure leaves the shape as it was"
+        raise InputError(what, "--control", "use --structure unit")
+    if data is None:
+        raise InputError("is needed by --control", "--data", "name the folder of the corpus")
+
+
+def _with_control(
+    recipe: Recipe,
+    data: Path,
+    run: Path,
+    record: dict,
+    force: bool,
+    tell: Callable[[Any], None],
+) -> dict:
+    """The record with what the shape that was left learns from scratch, in float.
+
+    It takes the source's recipe for the steps that the source's network took and those of the
+    compression: whether pruning found weights or only a shape (Liu et al., ICLR 2019).
+    """
+    from tinyse.training.loop import train
+
+    units = {layer.name: layer.units for layer in read_weights(run / "weights.npz").layers}
+    steps = recipe.train.steps_per_epoch
+    more = -(-record.get("steps", 0) // steps)
+    scratch = msgspec.structs.replace(
+        recipe,
+        name=f"{recipe.name}-control",
+        network=recipe.network.resized(units),
+        train=msgspec.structs.replace(recipe.train, epochs=recipe.train.epochs + more),
+        compress=None,
+    )
+    folder = run / CONTROL
+    resume = (folder / "run.json").exists() and not force
+    result = train(scratch, data, folder, resume=resume, force=force, tell=tell)
+    keep = ("steps", "valid_si_sdr_gain")
+    record = read_json(run / "run.json") | {CONTROL: {key: result[key] for key in keep}}
+    write_json(run / "run.json", record)
+    return record

@@ -1,0 +1,163 @@
+"""Run folders as plain facts: every number with how it was measured, nothing measured here.
+
+A folder may hold, besides what `train` and `compress` wrote, documents of other commands:
+
+    metrics.json | evaluate.json   quality and loss          inspect.json   bytes, MACs, layers
+    bench.json                     time and instructions     profile*.json  cycles of a microNPU
+    manifest.json                  bytes, hashes             weights.npz    the matrices
+
+Each level of a compressed run is an entry of its own; a folder of runs stands for its runs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tinyse.errors import InputError
+from tinyse.files import read_bytes, read_json
+
+RECIPE, WEIGHTS, LOG, LEVELS = "recipe.toml", "weights.npz", "log.jsonl", "levels"
+SINGLE = ("metrics.json", "evaluate.json", "inspect.json", "bench.json", "manifest.json",
+          "run.json")  # fmt: skip
+SIGNS = (RECIPE, WEIGHTS, *SINGLE)  # of a folder that is an entry
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number, its unit, and a sentence on how it was measured.
+
+    interval : the 95 % interval, where one was measured
+    """
+
+    value: float
+    unit: str
+    how: str
+    interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One point of a report: a run, a level of one, or a published model.
+
+    recipe : its tables, defaults written out; documents : file name -> JSON object
+    log : lines of log.jsonl, those of its own level only
+    """
+
+    name: str
+    folder: Path
+    recipe: dict[str, Any] = field(default_factory=dict)
+    documents: dict[str, Any] = field(default_factory=dict)
+    log: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """How it was made sparse: what points are coloured by."""
+        settings = self.recipe.get("compress") or {}
+        if not settings:
+            return "not compressed"
+        return f"{settings.get('structure', '?')} {settings.get('method', '?')}"
+
+    @property
+    def weights(self) -> Path | None:
+        """Its weights.npz, where there is one."""
+        path = self.folder / WEIGHTS
+        return path if path.is_file() else None
+
+    def profiles(self) -> list[tuple[str, dict[str, Any]]]:
+        """The documents of `tinyse profile --json`, by file name."""
+        return [(n, d) for n, d in self.documents.items() if n.startswith("profile")]
+
+
+def read_entries(folders: Iterable[Path]) -> list[Entry]:
+    """The entries of `folders`, in order; names are told apart by their folders.
+
+    Raises InputError for a folder that holds no run and for a file that is not what it should be.
+    """
+    found: list[Entry] = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise InputError("is no folder", folder, "give a run, a model or a folder of runs")
+        runs = [folder] if _is_run(folder) else sorted(p for p in folder.iterdir() if _is_run(p))
+        if not runs:
+            raise InputError("holds no run", folder, "give a run, a model or a folder of runs")
+        for run in runs:
+            found += _entries(run)
+    names = [entry.name for entry in found]
+    if len(set(names)) < len(names):
+        raise InputError(f"two runs are named {_twice(names)}", "RUN", "rename a folder")
+    return found
+
+
+def _twice(names: list[str]) -> str:
+    return next(name for name in names if names.count(name) > 1)
+
+
+def _is_run(folder: Path) -> bool:
+    return folder.is_dir() and any((folder / name).is_file() for name in SIGNS)
+
+
+def _entries(folder: Path) -> list[Entry]:
+    """A run as one entry, or one for each of its levels; the last level is the run's own file."""
+    own = _entry(folder, folder.resolve().name)
+    parent = folder / LEVELS
+    levels = [path for path in parent.iterdir() if _is_run(path)] if parent.is_dir() else []
+    if not levels:
+        return [own]
+    asked = (own.recipe.get("compress") or {}).get("levels") or []
+    last = f"{asked[-1]:g}" if asked and isinstance(asked[-1], int | float) else None
+    found = []
+    for level in sorted(levels, key=_by_number):
+        entry = _entry(level, f"{own.name} / {level.name}")
+        documents = {**own.documents, **entry.documents} if level.name == last else entry.documents
+        log = tuple(line for line in own.log if f"{line.get('level', '')}" == level.name)
+        found.append(Entry(entry.name, level, entry.recipe or own.recipe, documents, log))
+    return found
+
+
+def _by_number(path: Path) -> tuple[float, str]:
+    number = re.fullmatch(r"[0-9.]+", path.name) and path.name.count(".") < 2
+    return (float(path.name) if number and path.name != "." else 2.0, path.name)
+
+
+def _entry(folder: Path, name: str) -> Entry:
+    names = [name for name in SINGLE if (folder / name).is_file()]
+    names += sorted(path.name for path in folder.glob("profile*.json"))
+    documents = {name: _object(folder / name) for name in names}
+    return Entry(name, folder, _recipe(folder / RECIPE), documents, _log(folder / LOG))
+
+
+def _object(path: Path) -> dict[str, Any]:
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise InputError("is no JSON object", path, "write it again with the command that made it")
+    return value
+
+
+def _recipe(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(read_bytes(path).decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"is not TOML ({error})", path, "see docs/formats.md") from error
+
+
+def _log(path: Path) -> tuple[dict[str, Any], ...]:
+    if not path.is_file():
+        return ()
+    lines = []
+    for number, line in enumerate(read_bytes(path).decode(errors="replace").splitlines(), 1):
+        try:
+            value = json.loads(line)
+        except ValueError as error:
+            where = f"{path}, line {number}"
+            raise InputError("is not JSON", where, "resume the run or remove the line") from error
+        if isinstance(value, dict):
+            lines.append(value)
+    return tuple(lines)

@@ -1,0 +1,159 @@
+"""SWEEP.toml: what is run, over which keys, and how settings are chosen.
+
+    schema = 1
+    name = "blocks"
+    command = "compress"            # or "train"
+    source = "lstm_256"             # compress: a run or published model; train: a recipe
+    strategy = "grid"               # every combination; "random" or "halving": `trials` of them
+    evaluate = "mixtures_valid.csv" # optional: every file is scored on this list
+
+    [keys]
+    "compress.structure" = ["weight", "block:4x4"]
+    "compress.levels" = [[0.5], [0.75]]
+    "compress.learning_rate" = { low = 1e-4, high = 1e-2, log = true }   # not in a grid
+
+A key is one of the recipe's, as `--set` takes it.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from tinyse.errors import InputError
+from tinyse.files import packaged, read_bytes
+from tinyse.recipe import Count, Name, Recipe, Table, read_recipe
+
+REMEDY = "see docs/sweep.md"
+MOST = 10_000  # combinations of a grid
+
+
+class Span(Table):
+    """Numbers from `low` to `high`, both included; whole ones where both are whole."""
+
+    low: float | int
+    high: float | int
+    log: bool = False  # evenly by logarithm
+
+
+class Halving(Table):
+    """Optuna's SuccessiveHalvingPruner: at each rung, 1 run in `factor` goes on."""
+
+    least_steps: Count = 1000  # the first rung
+    factor: Annotated[int, msgspec.Meta(ge=2)] = 3
+
+
+class Plan(Table):
+    """A sweep, as its file says."""
+
+    name: Name
+    command: Literal["train", "compress"]
+    source: str
+    keys: dict[str, list[Any] | Span]
+    schema: Literal[1] = 1
+    strategy: Literal["grid", "random", "halving"] = "grid"
+    trials: Count | None = None
+    seed: Annotated[int, msgspec.Meta(ge=0)] = 1
+    evaluate: str = ""  # a list, by path from SWEEP.toml's folder or --data; "" for none
+    rows: Count | None = None  # of that list, spread evenly
+    set: dict[str, Any] = msgspec.field(default_factory=dict)  # keys that are the same in every run
+    halving: Halving = Halving()
+
+    def choices(self) -> dict[str, list[str]]:
+        """Key -> its values as TOML, of the keys that are lists."""
+        return {
+            key: [as_toml(value) for value in values]
+            for key, values in self.keys.items()
+            if not isinstance(values, Span)
+        }
+
+    def overrides(self, chosen: dict[str, Any]) -> tuple[str, ...]:
+        """What `--set` would be given: the fixed keys, then the chosen ones, as TOML."""
+        fixed = {key: as_toml(value) for key, value in self.set.items()}
+        return tuple(f"{key}={value}" for key, value in (fixed | chosen).items())
+
+
+def as_toml(value: Any) -> str:
+    """A value as the right side of a TOML line: JSON is TOML for numbers, texts and lists."""
+    return json.dumps(value)
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan in `path`; InputError where a key, a value or a recipe cannot be."""
+    try:
+        values = tomllib.loads(read_bytes(path).decode())
+        plan = msgspec.convert(values, Plan)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"is not TOML ({error})", path, REMEDY) from error
+    except msgspec.ValidationError as error:
+        text = str(error).replace(" - at `$.", " - at `").replace("Object contains ", "")
+        raise InputError(text, path, REMEDY) from error
+    _check_keys(plan, path)
+    recipe = recipe_of(plan, path.parent)
+    for key, values in plan.keys.items():
+        ends = [values.low, values.high] if isinstance(values, Span) else values
+        for value in ends:
+            # One at a time: a wrong value is refused before the first run, and by its name.
+            read_recipe(recipe, with_table(plan, plan.overrides({key: as_toml(value)})))
+    return plan
+
+
+def recipe_of(plan: Plan, beside: Path) -> Path:
+    """The recipe that every run starts from."""
+    if plan.command == "train":
+        near = beside / plan.source
+        return near if near.is_file() else _folder(plan, beside) / "recipe.toml"
+    return _folder(plan, beside) / "recipe.toml"
+
+
+def source_of(plan: Plan, beside: Path) -> str:
+    """The run or model that is compressed: a path from SWEEP.toml, else a published name."""
+    near = beside / plan.source
+    return str(near) if near.is_dir() else plan.source
+
+
+def with_table(plan: Plan, overrides: tuple[str, ...]) -> tuple[str, ...]:
+    """Overrides as `compress` applies them: on a table of its own."""
+    return ("compress={}", *overrides) if plan.command == "compress" else overrides
+
+
+def resolved(plan: Plan, beside: Path, chosen: dict[str, Any]) -> Recipe:
+    """The recipe of one run."""
+    overrides = with_table(plan, plan.overrides(chosen))
+    return read_recipe(recipe_of(plan, beside), overrides)
+
+
+def _folder(plan: Plan, beside: Path) -> Path:
+    near = beside / plan.source
+    folder = near if near.is_dir() else packaged("models", plan.source)
+    if not (folder / "recipe.toml").is_file():
+        raise InputError("there is no such recipe, run or model", plan.source, REMEDY)
+    return folder
+
+
+def _check_keys(plan: Plan, path: Path) -> None:
+    if not plan.keys:
+        raise InputError("keys: expected one or more", path, REMEDY)
+    if twice := sorted(set(plan.keys) & set(plan.set)):
+        raise InputError(f"{twice[0]}: stands in [keys] and in [set]", path, "remove one")
+    for key, values in plan.keys.items():
+        if isinstance(values, Span):
+            if plan.strategy == "grid":
+                raise InputError(f"keys.{key}: a grid takes lists", path, "list the values")
+            if not values.low < values.high or (values.log and values.low <= 0):
+                raise InputError(f"keys.{key}: low and high make no range", path, REMEDY)
+        elif not values or len({as_toml(value) for value in values}) < len(values):
+            raise InputError(f"keys.{key}: expected different values", path, REMEDY)
+    if plan.strategy == "grid" and plan.trials is not None:
+        raise InputError("trials: a grid has its own number", path, "remove it")
+    if plan.strategy != "grid" and plan.trials is None:
+        raise InputError(f"trials: {plan.strategy} needs it", path, "for example trials = 20")
+    size = 1
+    for values in plan.choices().values():
+        size *= len(values)
+    if plan.strategy == "grid" and size > MOST:
+        raise InputError(f"keys: {size:,} combinations", path, f"at most {MOST:,}")

@@ -1,0 +1,26 @@
+"""The table of a sweep: one row a run that is done, as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from tinyse.files import read_json, write_text
+
+
+def read_rows(runs: Path) -> list[dict[str, Any]]:
+    """The rows of all runs that are done, by number."""
+    rows = [read_json(path) for path in runs.glob("*/row.json")]
+    return sorted(rows, key=lambda row: row["number"])
+
+
+def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write `rows` with every column that any of them has."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns or ["number"], restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())

@@ -1,0 +1,146 @@
+"""One run of a sweep: trained or compressed, exported, counted, scored; its row written last."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinyse.errors import InputError, MissingExtra, TinySEError
+from tinyse.files import read_bytes, read_json, write_json
+from tinyse.sweep.plan import Plan, resolved, source_of
+from tinyse.sweep.study import Judge, settings
+
+ROW = "row.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every run of a sweep shares; it travels to the worker.
+
+    beside : folder of SWEEP.toml; folder : the sweep's; data : the corpus'
+    """
+
+    plan: Plan
+    beside: Path
+    folder: Path
+    data: Path | None
+
+
+class _Stopped(Exception):
+    """Raised through a training loop to end it: the study has seen enough."""
+
+
+def run_trial(job: Job, number: int) -> dict[str, Any]:
+    """Run number `number`, or what is left of it; returns and writes its row.
+
+    What ends one run (a loss that is not a number, a sparsity the network cannot have) is its row's
+    `error`, and the sweep goes on; a missing package ends the sweep.
+    """
+    run = job.folder / "runs" / f"{number}"
+    if (run / ROW).exists():
+        return read_json(run / ROW)
+    chosen = settings(job.plan, job.folder, number)
+    row: dict[str, Any] = {"number": number, "state": "done", **chosen}
+    try:
+        row |= _trained(job, run, chosen, number)
+        row |= _measured(job, run)
+    except _Stopped:
+        row |= {"state": "stopped"} | _last_validation(run)
+    except MissingExtra:
+        raise
+    except TinySEError as error:
+        row |= {"state": "failed", "error": str(error)}
+    write_json(run / ROW, row)
+    return row
+
+
+def _trained(job: Job, run: Path, chosen: dict[str, str], number: int) -> dict[str, Any]:
+    plan, begun = job.plan, (run / "run.json").exists()
+    record = read_json(run / "run.json") if begun else {}
+    if (run / "weights.npz").exists() and {"seconds", "solved_again"} & set(record):
+        pass  # finished, and killed while it was measured
+    elif plan.command == "train":
+        record = _train(job, run, chosen, number, begun)
+    else:
+        record = _compress(job, run, chosen, number, begun)
+    found = {key: record[key] for key in ("valid_si_sdr_gain", "steps", "seconds") if key in record}
+    levels = record.get("levels")
+    return found | ({"sparsity": levels[-1]["sparsity"]} if levels else {})
+
+
+def _train(job: Job, run: Path, chosen: dict[str, str], number: int, begun: bool) -> dict[str, Any]:
+    if job.data is None:
+        raise InputError("is needed to train", "--data", "name the folder of the corpus")
+    from tinyse.training.loop import train
+
+    recipe = resolved(job.plan, job.beside, chosen)
+    return train(recipe, job.data, run, resume=begun, tell=_teller(job, run, number))
+
+
+def _compress(
+    job: Job, run: Path, chosen: dict[str, str], number: int, begun: bool
+) -> dict[str, Any]:
+    from tinyse.compress import compress
+
+    source, overrides = source_of(job.plan, job.beside), job.plan.overrides(chosen)
+    offline = resolved(job.plan, job.beside, chosen).compress.method == "offline"
+    _, record = compress(
+        source, overrides, job.data, run,
+        resume=begun and not offline, force=begun and offline, tell=_teller(job, run, number),
+    )  # fmt: skip
+    return record
+
+
+def _teller(job: Job, run: Path, number: int):
+    """Called after every step; at every new validation it asks the study."""
+    if job.plan.strategy != "halving":
+        return lambda told: None
+    judge, log = Judge(job.plan, job.folder, number), run / "log.jsonl"
+    seen = 0
+
+    def tell(_) -> None:
+        nonlocal seen
+        size = log.stat().st_size if log.exists() else 0
+        if size == seen:
+            return
+        seen = size
+        for line in _validations(log)[-1:]:
+            if judge.stops(line["step"], line["valid_si_sdr_gain"]):
+                raise _Stopped
+
+    return tell
+
+
+def _validations(log: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in read_bytes(log).splitlines()] if log.exists() else []
+
+
+def _last_validation(run: Path) -> dict[str, Any]:
+    """Best validation and last step of a run that was stopped."""
+    lines = _validations(run / "log.jsonl")
+    best = max(line["valid_si_sdr_gain"] for line in lines)
+    return {"valid_si_sdr_gain": best, "steps": lines[-1]["step"]}
+
+
+def _measured(job: Job, run: Path) -> dict[str, Any]:
+    """The file's figures: model.tflite, inspect.json and, with a list, evaluate.json."""
+    from tinyse.audit import inspect
+    from tinyse.export import export_model
+
+    file = export_model(run, run, force=True)
+    audit = inspect(file)
+    write_json(run / "inspect.json", audit)
+    figures = {f"{name}_bytes": count for name, count in audit["bytes"].items()}
+    figures |= {f"macs_{kind}": audit["macs"][kind] for kind in ("nonzero", "live")}
+    if not job.plan.evaluate:
+        return figures
+    from tinyse.audio.lists import find_list
+    from tinyse.evaluate import evaluate
+
+    near = job.beside / job.plan.evaluate
+    mixtures = find_list(near if near.exists() else Path(job.plan.evaluate), job.data)
+    scores = evaluate(run, mixtures, limit=job.plan.rows, workers=1)
+    write_json(run / "evaluate.json", scores)
+    return figures | {"sdr_gain": scores["quality"]["sdr_gain"]}
