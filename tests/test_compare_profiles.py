@@ -8,6 +8,8 @@ from tinyse.compare_profiles import compare_profiles
 from tinyse.errors import InputError
 from tinyse.quant import PROFILES
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("tflite_micro")
 
 

@@ -25,6 +25,8 @@ from tinyse.network.import_keras import from_keras
 from tinyse.recipe import read_recipe
 from tinyse.runtimes import open_runtime
 
+pytestmark = pytest.mark.slow
+
 WIDTH, BANDS = 37, 19
 LAYERS = {
     "lstm": {"lstm": (23, 14), "gru": (), "dense": ()},

@@ -24,6 +24,8 @@ import keras
 
 from tinyse.network.import_keras import from_keras
 
+pytestmark = pytest.mark.slow
+
 WIDTH, BANDS = 13, 6
 
 

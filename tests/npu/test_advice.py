@@ -10,6 +10,8 @@ from tinyse.npu.advice import smallest_sparsity
 from tinyse.npu.cost import network_cost
 from tinyse.npu.operations import Feature, Operation
 
+pytestmark = pytest.mark.slow
+
 FLASH = find_target("ethos-u55-128", "flash")
 
 

@@ -25,7 +25,7 @@ from tinyse.npu import against_vela, compare, find_target, parse_what_if, profil
 from tinyse.npu.what_if import changed_target
 from tinyse.tflite.write import serialise
 
-pytestmark = needs_vela
+pytestmark = [needs_vela, pytest.mark.slow]
 
 U55 = [f"ethos-u55-{macs}" for macs in (32, 64, 128, 256)]
 MEMORIES = [("flash", None), ("sram", None), ("flash", "ethos-u55-deep-embedded")]

@@ -37,6 +37,8 @@ from tinyse.sparsity.offline import (
 from tinyse.tflite.check import check_bytes
 from tinyse.tflite.write import serialise
 
+pytestmark = pytest.mark.slow
+
 WEIGHTS = float_weights((24, 16), (12,), 20, 16, gain=0.8)
 NETWORKS = {"lstm": WEIGHTS, "gru": gru_weights((24, 16), 20, 16, gain=0.5)}
 FEATURES = np.stack([features(150, seed, 20) for seed in range(4)])

@@ -18,6 +18,8 @@ from tinyse.sparsity.permute import permute, retained_energy
 from tinyse.tflite.check import check_bytes
 from tinyse.tflite.write import serialise
 
+pytestmark = pytest.mark.slow
+
 WEIGHTS = float_weights((24, 16), (12,), 20, 16)
 BLOCKS = ("block:4x4", "block:8x2", "block:3x5", "block:1x8")
 
