@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from tinyse.quant import logistic_table, sigmoid_table, tanh_table
-from tinyse.quant.tables import _samples
+from tinyse.quant.tables import sigmoid_samples
 
 INT16 = np.arange(-32768, 32768)
 
 
 def sigmoid_scalar(p: int) -> int:
     """`Logistic` of integer_ops/logistic.h with input_multiplier 3."""
-    table = _samples().tolist()
+    table = sigmoid_samples().tolist()
     x = 3 * p
     a = abs(x)
     k = a >> 9
@@ -27,7 +27,7 @@ def sigmoid_scalar(p: int) -> int:
 
 def tanh_scalar(p: int, exponent: int) -> int:
     """`Tanh` of integer_ops/tanh.h: multiplier 3 << shift, or 3 and a rounding right shift."""
-    table = _samples().tolist()
+    table = sigmoid_samples().tolist()
     shift = 12 + exponent
     x = p * (3 << shift) if shift >= 0 else (3 * p + (1 << (-shift - 1))) >> -shift
     a = abs(x)
@@ -42,7 +42,7 @@ def tanh_scalar(p: int, exponent: int) -> int:
 
 def test_samples_are_those_of_tflite():
     """Entries from both ends and the middle of `sigmoid_table_uint16`, and its sum."""
-    samples = _samples()
+    samples = sigmoid_samples()
     assert samples[:8].tolist() == [32768, 33451, 34133, 34813, 35493, 36169, 36843, 37513]
     assert samples[128:132].tolist() == [65221, 65234, 65246, 65258]
     assert samples[-3:].tolist() == [65534, 65534, 65535]
