@@ -20,6 +20,8 @@ name = "tiny"
 [network]
 lstm = [24, 16]
 dense = [20]
+[mixing]
+rooms = 2
 [train]
 batch = 4
 frames = 60

@@ -17,6 +17,8 @@ name = "tiny"
 [network]
 lstm = [16]
 dense = [8]
+[mixing]
+rooms = 2
 [train]
 batch = 2
 frames = 40
