@@ -123,6 +123,10 @@ def test_bench_alternates_the_runtimes_that_are_there(tinyse, run, place):
     result = json.loads(tinyse("bench", run, "-o", "bench.json", "--json"))
     assert json.loads((place / "bench.json").read_text()) == result
     rows = result["models"][0]["runtimes"]
-    assert [row["runtime"] for row in rows] == ["tflm", "litert", "oracle"]
+    names = [row["runtime"] for row in rows]
+    # A compiler brings the native rows, which not every machine has.
+    assert [name for name in names if not name.startswith("native")] == [
+        "tflm", "litert", "litert_step8", "oracle",
+    ]  # fmt: skip
     assert rows[0]["against_first"] == 1 and rows[0]["arena_bytes"] > 1000
     tinyse("bench", run, "-o", "bench.json", code=2)
