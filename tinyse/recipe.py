@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from tinyse.errors import InputError
-from tinyse.files import packaged, read_bytes
+from tinyse.files import packaged, read_toml
 
 SCHEMA = 1
 
@@ -40,7 +41,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """A table of the recipe."""
 
 
-class Network(Table):
+class Network(Table, frozen=True):
     lstm: tuple[Units, ...] = (256, 256)  # units, in order
     gru: tuple[Units, ...] = ()  # behind the LSTMs; such a network is exported as step16x8
     dense: tuple[Units, ...] = (128,)  # ReLU layers between the last of these and the mask
@@ -57,14 +58,14 @@ class Network(Table):
         return msgspec.structs.replace(self, **sizes)
 
 
-class Data(Table):
+class Data(Table, frozen=True):
     manifest: str = "manifest.csv"  # relative to --data
     valid_list: str = "mixtures_valid.csv"  # relative to --data; choices are made on it
     # A second list that choices are made on together with the first, "" for none.
     rooms_list: str = ""
 
 
-class Mixing(Table):
+class Mixing(Table, frozen=True):
     """How a training mixture is drawn; every draw is a function of (seed, step, row) alone."""
 
     snr_db: Range = (-7.0, 12.0)
@@ -93,7 +94,7 @@ class Mixing(Table):
     microphone_db: NotNegative = 4.0  # as equaliser_db, one for speech and noise together
 
 
-class Train(Table):
+class Train(Table, frozen=True):
     seed: Annotated[int, msgspec.Meta(ge=0)] = 1
     batch: Count = 16  # sequences a step
     frames: Annotated[int, msgspec.Meta(ge=8)] = 250  # frames a sequence
@@ -103,12 +104,15 @@ class Train(Table):
     warmup_steps: Annotated[int, msgspec.Meta(ge=0)] = 100
     flat_share: Share = 0.4  # of all steps at the full rate, then a cosine
     final_share: Share = 0.02  # of the rate, reached at the last step
+    optimiser: Literal["adam", "muon"] = "adam"
     clip_norm: Positive = 5.0
+    # Of products in training: bfloat16 runs on processors with tiles (AMX), on the JAX backend.
+    precision: Literal["float32", "bfloat16"] = "float32"
     patience: Count = 1000  # epochs without a better validation figure before stopping
     save_every: Count = 200  # steps between checkpoints within an epoch
 
 
-class Loss(Table):
+class Loss(Table, frozen=True):
     """Weights of the terms; a term of weight zero is not computed."""
 
     snr: NotNegative = 1.0  # time-domain negative SNR, dB, bounded at snr_cap_db
@@ -117,11 +121,11 @@ class Loss(Table):
     spectral: NotNegative = 0.0  # compressed spectral distance
 
 
-class Export(Table):
+class Export(Table, frozen=True):
     profile: Literal["fused"] = "fused"
 
 
-class Compress(Table):
+class Compress(Table, frozen=True):
     """How a trained network is made sparse and int8; shares are of the steps of one level."""
 
     source: str = ""  # the run or published model whose weights it starts from
@@ -153,7 +157,7 @@ class Compress(Table):
     proportional: NotNegative = 0.3
 
 
-class Recipe(Table):
+class Recipe(Table, frozen=True):
     name: Name  # of the run's folder and of the model
     schema: Literal[1] = SCHEMA
     network: Network = Network()
@@ -190,17 +194,14 @@ def to_toml(recipe: Recipe) -> str:
 
 
 def _with_ancestors(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    try:
-        values = tomllib.loads(read_bytes(path).decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"is not TOML ({error})", path, "see docs/formats.md") from error
+    values = read_toml(path)
     parent = values.pop("inherits", None)
     if parent is None:
         return values
     if not isinstance(parent, str):
         raise InputError(f"inherits: expected a name or path, got {parent!r}", path, "name a model")
     published = packaged("models", parent, "recipe.toml")
-    ancestor = published if published.exists() else path.parent / parent
+    ancestor = published if os.path.exists(published) else path.parent / parent
     if ancestor in seen:
         raise InputError("inherits: the recipes inherit from each other", path, "break the circle")
     return _merged(_with_ancestors(ancestor, (*seen, ancestor)), values)
@@ -223,7 +224,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
         )
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # as in `read_toml`
         value = text
     *tables, name = key.split(".")
     for table in tables:

@@ -10,6 +10,7 @@ pytest.importorskip("tensorflow")
 from tests.network.gradients import batch
 from tinyse.network.build import initial_parameters
 from tinyse.recipe import Network, Recipe, Train
+from tinyse.training.muon import orthogonalised
 from tinyse.training.step import State, learning_rate, make_step
 
 
@@ -21,9 +22,12 @@ def test_the_rate_warms_up_stays_and_falls_to_its_final_share():
     assert all(a >= b for a, b in itertools.pairwise(rates[10:]))
 
 
-def test_a_few_steps_on_one_batch_lower_its_loss():
+@pytest.mark.parametrize("optimiser", ["adam", "muon"])
+def test_a_few_steps_on_one_batch_lower_its_loss(optimiser):
     mean, std = np.full(128, -30, np.float32), np.full(128, 15, np.float32)
-    recipe = Recipe(name="x", network=Network(lstm=(16,), dense=()))
+    recipe = Recipe(
+        name="x", network=Network(lstm=(16,), dense=()), train=Train(optimiser=optimiser)
+    )
     step = make_step(recipe, mean, std)
     state = State.fresh(initial_parameters(recipe.network, 1))
     losses = []
@@ -34,3 +38,11 @@ def test_a_few_steps_on_one_batch_lower_its_loss():
         losses.append(float(loss))
         assert float(norm) > 0
     assert losses[-1] < losses[0] - 0.5
+
+
+def test_muon_moves_every_direction_of_a_matrix_alike():
+    random = np.random.default_rng(2)
+    thin = random.standard_normal((3, 48, 32)) @ random.standard_normal((3, 32, 32))
+    values = np.linalg.svd(np.asarray(orthogonalised(thin.astype(np.float32))), compute_uv=False)
+    assert values.max() < 1.3
+    assert np.median(values) > 0.6

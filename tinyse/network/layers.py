@@ -13,12 +13,14 @@ from __future__ import annotations
 from keras import ops
 
 from tinyse.network.backend import time_loop
+from tinyse.network.precision import tiles
 
 
 def project(sequence, kernel, bias):
     """`sequence @ kernel + bias` for all frames at once; [T, B, n] @ [n, m] -> [T, B, m]."""
     steps, batch, width = sequence.shape
-    flat = ops.matmul(ops.reshape(sequence, (steps * batch, width)), kernel) + bias
+    product = tiles().product if tiles() else ops.matmul
+    flat = product(ops.reshape(sequence, (steps * batch, width)), kernel) + bias
     return ops.reshape(flat, (steps, batch, kernel.shape[1]))
 
 
@@ -54,13 +56,16 @@ def _previous(states):
 
 def lstm(projected, recurrent, cell_clip=0.0):
     """Hidden states [T, B, H] of `lstm_states`, with the gradient described above."""
+    fast = tiles() is not None and tiles().takes(recurrent.shape[0])
+    states = tiles().lstm_states if fast else lstm_states
+    back = tiles().lstm_gradient if fast else lstm_gradient
 
     @ops.custom_gradient
     def with_gradient(projected, recurrent):
-        hidden, cell, gates = lstm_states(projected, recurrent, cell_clip)
+        hidden, cell, gates = states(projected, recurrent, cell_clip)
 
         def gradient(upstream):
-            return lstm_gradient(upstream, recurrent, hidden, cell, gates, cell_clip)
+            return back(upstream, recurrent, hidden, cell, gates, cell_clip)
 
         return hidden, gradient
 

@@ -29,6 +29,7 @@ from tinyse.network.backend import gathered, time_loop
 from tinyse.network.build import layer_names
 from tinyse.network.integers import straight_through
 from tinyse.network.layers import lstm_gradient, project
+from tinyse.network.precision import tiles
 from tinyse.quant import FloatNetwork, Quantisation, logistic_table, sigmoid_table, tanh_table
 from tinyse.quant.post_training import (
     FEATURES,
@@ -187,6 +188,8 @@ def quantised_lstm(sums, recurrent, unit, recurrent_scale, cell: Cell):
     recurrent : [H, 4H], int8 steps of `recurrent_scale` [4H]
     """
     hidden_scale = np.float32(HIDDEN.scale)
+    fast = tiles() is not None and tiles().takes(recurrent.shape[0])
+    back = tiles().lstm_gradient if fast else lstm_gradient
 
     @ops.custom_gradient
     def with_gradient(sums, recurrent, unit, recurrent_scale):
@@ -194,7 +197,7 @@ def quantised_lstm(sums, recurrent, unit, recurrent_scale, cell: Cell):
 
         def gradient(upstream):
             # All of it is linear in upstream, so its scale is taken at the end, with the others.
-            d_sums, d_recurrent = lstm_gradient(
+            d_sums, d_recurrent = back(
                 upstream,
                 recurrent * recurrent_scale,
                 hidden,
@@ -223,9 +226,13 @@ def _states(sums, recurrent, unit, recurrent_scale, cell: Cell):
     to_gate = np.float32(2.0**12)  # pre-activations are Q3.12
     by_input = integers.multiplier(unit * to_gate)
     by_hidden = integers.multiplier(recurrent_scale * (np.float32(HIDDEN.scale) * to_gate))
+    enter, leave = 30 + cell.exponent, 30 + int(math.log2(HIDDEN.scale))
+    if tiles() is not None and tiles().takes(units):
+        tables = np.stack([sigmoid_table(), tanh_table(-12), tanh_table(cell.exponent)])
+        shifts = {"enter": enter, "leave": leave, "clip": cell.clip}
+        return tiles().quantised_states(sums, recurrent, by_input, by_hidden, tables, shifts)
     tables, first = _gate_tables(units)
     cell_table = tanh_table(cell.exponent).astype(np.int32)
-    enter, leave = 30 + cell.exponent, 30 + int(math.log2(HIDDEN.scale))
     from_input = integers.clipped16(integers.multiply(ops.cast(sums, "int32"), by_input))
 
     def step(carry, inputs):

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyse.network import backend
-from tinyse.network import features_in_graph as graph
 from tinyse.network.build import Parameters, forward
 from tinyse.network.integers import straight_through
+from tinyse.network.precision import products_in
 from tinyse.network.quantised import Activations, quantised_forward
 from tinyse.recipe import Recipe
 from tinyse.training.groups_in_graph import THRESHOLD, Selection
-from tinyse.training.losses import mask_distance, mask_loss, mixed
+from tinyse.training.losses import mask_distance, mixed_task
 from tinyse.training.step import adam, clipped
 
 
@@ -57,13 +57,13 @@ def make_compress_step(
     mean, std = statistics
 
     def loss(parameters: Parameters, batch, fixed, knobs):
-        mixture, target = mixed(batch)
-        frames = graph.feature_frames(mixture, mean, std)
+        drawn = mixed_task(recipe.loss, batch, mean, std)
+        frames = drawn.features
         masks, kept = fixed["masks"], 0.0
         if selection is not None:
             masks, kept = selection.masks(parameters, knobs["slope"])
         mask = quantised_forward(network, activations, parameters, masks, frames)
-        task = mask_loss(recipe.loss, mixture, target, mask)
+        task = drawn.loss_of(mask)
         total = task + knobs["penalty"] * kept
         if distils:
             # Rows are drawn alike, so half of them stand for all, at half the teacher's cost.
@@ -75,7 +75,8 @@ def make_compress_step(
     value_and_gradient = backend.value_and_gradient(loss)
 
     def step(state, batch, fixed, knobs):
-        value, gradient = value_and_gradient(state[0], batch, fixed, knobs)
+        with products_in(recipe.train.precision):
+            value, gradient = value_and_gradient(state[0], batch, fixed, knobs)
         # Thresholds stand apart: a penalty as large as it has to be must not shrink the weights'
         # share of the bound, and Adam takes no notice of their gradient's size.
         thresholds = {name: g for name, g in gradient.items() if name.startswith(THRESHOLD)}

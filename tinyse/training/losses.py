@@ -5,11 +5,15 @@ A batch is what `audio.mixing.Mixer` draws.  Spectra are pairs (real, imaginary)
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 from keras import ops
 
 from tinyse.features import WINDOW
 from tinyse.network import features_in_graph as graph
 from tinyse.network.build import forward
+from tinyse.network.precision import tiles
 from tinyse.recipe import Loss, Network
 
 _TINY = 1e-10
@@ -47,9 +51,33 @@ def _level(spectrum):
 
 def batch_loss(network: Network, loss: Loss, parameters, batch, mean, std):
     """The weighted loss of a batch; mean, std [128] normalise the features."""
+    task = mixed_task(loss, batch, mean, std)
+    return task.loss_of(forward(network, parameters, task.features))
+
+
+class Task(NamedTuple):
+    """A mixed batch as the network sees it, and what its masks are worth.
+
+    features : [B, T, 128]; loss_of : mask [B, T, 128] -> weighted loss
+    """
+
+    features: Any
+    loss_of: Callable
+
+
+def mixed_task(loss: Loss, batch, mean, std) -> Task:
+    """Mix a batch; mean, std [128] normalise the features."""
+    if tiles() and not (loss.si_sdr or loss.spectral):
+        heard = tiles().heard(batch, mean, std)
+        return Task(
+            heard.features,
+            lambda mask: (
+                loss.snr * tiles().negative_snr(heard, mask, loss.snr_cap_db, _NOISE_ALONE)
+            ),
+        )
     mixture, target = mixed(batch)
-    mask = forward(network, parameters, graph.feature_frames(mixture, mean, std))
-    return mask_loss(loss, mixture, target, mask)
+    features = graph.feature_frames(mixture, mean, std)
+    return Task(features, lambda mask: mask_loss(loss, mixture, target, mask))
 
 
 def mask_loss(loss: Loss, mixture, target, mask):

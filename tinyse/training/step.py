@@ -16,8 +16,10 @@ from keras import ops
 
 from tinyse.network import backend
 from tinyse.network.build import Parameters
+from tinyse.network.precision import products_in
 from tinyse.recipe import Recipe, Train
 from tinyse.training.losses import batch_loss
+from tinyse.training.muon import is_matrix, muon
 
 _DECAY_FIRST, _DECAY_SECOND, _EPSILON = 0.9, 0.999, 1e-7
 
@@ -45,12 +47,13 @@ def make_step(recipe: Recipe, mean: np.ndarray, std: np.ndarray):
             recipe.network, recipe.loss, parameters, batch, mean, std
         )
     )
-    clip_norm = recipe.train.clip_norm
+    update = {"adam": adam, "muon": muon_and_adam}[recipe.train.optimiser]
 
     def step(state, batch, number, rate):
-        value, gradient = value_and_gradient(state[0], batch)
-        gradient, norm = clipped(gradient, clip_norm)
-        return adam(state, gradient, number, rate), value, norm
+        with products_in(recipe.train.precision):
+            value, gradient = value_and_gradient(state[0], batch)
+            gradient, norm = clipped(gradient, recipe.train.clip_norm)
+            return update(state, gradient, number, rate), value, norm
 
     return backend.compiled(step)
 
@@ -76,6 +79,18 @@ def adam(state, gradient, number, rate, faster: Mapping[str, float] = MappingPro
         by = rate * faster[name] if name in faster else rate
         new[0][name] = parameters[name] - by * m / (ops.sqrt(v) + _EPSILON)
     return new
+
+
+def muon_and_adam(state, gradient, number, rate):
+    """(parameters, first, second) after a step: Muon on matrices, Adam on the rest."""
+    matrices = [name for name in gradient if is_matrix(name)]
+    rest = {name: g for name, g in gradient.items() if name not in matrices}
+    parameters, first, second = adam(state, rest, number, rate)
+    for name in matrices:
+        before = state[0][name], state[1][name], gradient[name]
+        parameters[name], first[name] = muon(*before, rate, name)
+        second[name] = state[2][name]  # kept as it is: all states look alike
+    return parameters, first, second
 
 
 def learning_rate(train: Train, step: int) -> float:

@@ -1,0 +1,49 @@
+"""The tile unit against XLA: products and loops to bfloat16's precision, integers to the bit."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("jax")
+
+CPU = Path("/proc/cpuinfo")
+if not (CPU.exists() and "amx_bf16" in CPU.read_text("utf-8") and shutil.which("g++")):
+    pytest.skip("needs a processor with tiles and a C++ compiler", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def found():
+    command = [sys.executable, "-m", "tests.network.tiles_against_xla"]
+    environment = os.environ | {"KERAS_BACKEND": "jax"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def test_products_and_their_gradients_are_those_of_rounded_operands(found):
+    assert found["products"] < 1e-5
+
+
+def test_loops_keep_to_the_precision_of_their_products(found):
+    assert found["states"] < 2e-3
+    assert found["gradient"] < 5e-3
+
+
+def test_mixing_features_and_loss_are_those_of_the_graph(found):
+    assert found["features"] < 1e-4
+    assert found["target"] < 1e-5
+    assert found["loss"] < 1e-4
+    assert found["slope"] < 1e-4
+
+
+def test_the_integers_of_the_exported_file_come_out_to_the_bit(found):
+    assert found["compared"] == 80_640
+    assert found["differ"] == 0
+
+
+def test_orthogonalised_directions_are_close(found):
+    assert found["directions"] < 0.05

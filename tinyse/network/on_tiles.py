@@ -1,0 +1,195 @@
+"""Products and LSTM loops of training on the tile unit (AMX) of x86 processors, on JAX.
+
+XLA's products on a CPU run at a twentieth of what that unit does in bfloat16, and its loop over
+time packs the recurrent kernel anew in every step.  `tiles/` holds the C++ code, which XLA calls;
+it is compiled on first use.  Operands of products are rounded to bfloat16, sums and everything
+element-wise stay float32: the usual mixed precision of training.
+
+Functions and shapes are those of `layers`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+from functools import cache, partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from tinyse import features
+from tinyse.compiled import build
+from tinyse.errors import InputError
+
+_SOURCES = Path(__file__).parent / "tiles"
+_CALLS = (
+    "tinyse_lstm_forward",
+    "tinyse_lstm_backward",
+    "tinyse_product",
+    "tinyse_batched_product",
+    "tinyse_quantised_forward",
+    "tinyse_hear",
+    "tinyse_negative_snr",
+)
+_UNITS = 64  # a layer's width must be a multiple of it
+_FLAGS = ("-std=c++17", "-O3", "-march=sapphirerapids", "-shared", "-fPIC", "-pthread", "-w")
+
+
+@cache
+def load() -> None:
+    """Compile and register the calls; InputError where the machine cannot run them."""
+    key = "train.precision"
+    compiler = shutil.which("g++") or shutil.which("clang++")
+    if compiler is None:
+        raise InputError("bfloat16 needs a C++ compiler", key, "apt-get install g++")
+    command = (compiler, *_FLAGS, f"-I{jax.ffi.include_dir()}")
+    library = ctypes.CDLL(str(build(command, [_SOURCES / "calls.cc"], ".so", _SOURCES)))
+    if not library.tinyse_tiles_available():
+        raise InputError(
+            "bfloat16 needs a processor with tiles (AMX)", key, "train with precision float32"
+        )
+    for name in _CALLS:
+        capsule = jax.ffi.pycapsule(getattr(library, name))
+        jax.ffi.register_ffi_target(name, capsule, platform="cpu")
+
+
+def _call(name: str, shapes, *arrays, **attributes):
+    """One call; `shapes` of its float32 results, or what `jax.ffi.ffi_call` takes."""
+    load()
+    results = jax.tree.map(_float32, shapes, is_leaf=_is_shape)
+    return jax.ffi.ffi_call(name, results)(*arrays, **attributes)
+
+
+def _float32(shape):
+    return jax.ShapeDtypeStruct(shape, np.float32) if _is_shape(shape) else shape
+
+
+def _is_shape(value) -> bool:
+    return isinstance(value, tuple) and all(isinstance(size, int) for size in value)
+
+
+def _product(left, right, left_transposed=False, right_transposed=False):
+    shape = (left.shape[int(left_transposed)], right.shape[int(not right_transposed)])
+    sides = {"left_transposed": left_transposed, "right_transposed": right_transposed}
+    return _call("tinyse_product", shape, left, right, **sides)
+
+
+@jax.custom_vjp
+def product(left, right):
+    """left [n, k] @ right [k, m], and gradients that are such products themselves."""
+    return _product(left, right)
+
+
+def _product_gradient(operands, upstream):
+    left, right = operands
+    return _product(upstream, right, right_transposed=True), _product(left, upstream, True)
+
+
+product.defvjp(lambda left, right: (_product(left, right), (left, right)), _product_gradient)
+
+
+def batched_product(left, right):
+    """left [b, n, k] @ right [b, k, m]; without a gradient."""
+    shape = (*left.shape[:2], right.shape[2])
+    return _call("tinyse_batched_product", shape, left, right)
+
+
+def takes(units: int) -> bool:
+    """Whether an LSTM of that width can run here."""
+    return units % _UNITS == 0
+
+
+def lstm_states(projected, recurrent, cell_clip=0.0):
+    """Hidden, cell [T, B, H] and gates [T, B, 4H] from a zero state."""
+    narrow = (*projected.shape[:2], projected.shape[2] // 4)
+    shapes = narrow, narrow, projected.shape
+    clip = np.float32(cell_clip)
+    return _call("tinyse_lstm_forward", shapes, projected, recurrent, clip=clip)
+
+
+def lstm_gradient(upstream, recurrent, hidden, cell, gates, cell_clip, scale=None):
+    """Gradients of `projected`, times `scale` [4H], and of `recurrent`."""
+    call = partial(_call, "tinyse_lstm_backward", clip=np.float32(cell_clip))
+    d_projected = call(gates.shape, upstream, recurrent, cell, gates)
+    units, width = recurrent.shape
+    before = hidden[:-1].reshape(-1, units)  # the first step started from zeros
+    d_recurrent = _product(before, d_projected[1:].reshape(-1, width), left_transposed=True)
+    return d_projected if scale is None else d_projected * scale, d_recurrent
+
+
+def quantised_states(sums, recurrent, by_input, by_hidden, tables, cell):
+    """What `quantised._states` returns of accumulators [T, B, 4H] and int8 steps [H, 4H].
+
+    by_input, by_hidden : `integers.Multiplier` of every column
+    tables : int16 [3, 65536], sigmoid, tanh, tanh at the cell's scale
+    cell : enter, leave (shifts) and clip (steps, 0 for none)
+    """
+    narrow = (*sums.shape[:2], sums.shape[2] // 4)
+    results = (
+        jax.ShapeDtypeStruct(narrow, np.float32),
+        jax.ShapeDtypeStruct(narrow, np.int16),
+        jax.ShapeDtypeStruct(sums.shape, np.int16),
+    )
+    # A gather reads 32 bits, so also one value behind the last.
+    tables = np.pad(tables, ((0, 0), (0, 1))).astype(np.int16)
+    multipliers = [jax.numpy.stack(by) for by in (by_input, by_hidden)]
+    settings = {key: np.int32(value) for key, value in cell.items()}
+    arrays = sums, recurrent, *multipliers, tables
+    return _call("tinyse_quantised_forward", results, *arrays, **settings)
+
+
+class Heard(NamedTuple):
+    """A batch, mixed.
+
+    spectrum : [B, blocks, 257, 2, 16], of 16 frames each; what it holds is for `negative_snr`
+    target : [B, (T - 1) * 256], features : [B, T, 128], level : mean square of the mixture [B]
+    """
+
+    spectrum: jax.Array
+    target: jax.Array
+    features: jax.Array
+    level: jax.Array
+
+
+def heard(batch, mean, std) -> Heard:
+    """What `losses.mixed` and `features_in_graph.feature_frames` make of a batch."""
+    rows, samples = batch["speech"].shape
+    frames = samples // features.HOP - 1
+    shapes = (
+        (rows, -(-frames // 16), features.BINS, 2, 16),
+        (rows, (frames - 1) * features.HOP),
+        (rows, frames, features.BANDS),
+        (rows,),
+    )
+    drawn = [batch[key] for key in ("speech", "noise", "equaliser", "snr_db", "level_dbfs")]
+    fixed = features.averaging_bank(), mean, std
+    settings = {
+        "floor": np.float32(features.POWER_FLOOR),
+        "clip": np.float32(features.FEATURE_CLIP),
+    }
+    fixed = [np.asarray(value, np.float32) for value in fixed]
+    return Heard(*_call("tinyse_hear", shapes, *drawn, *fixed, **settings))
+
+
+def negative_snr(heard: Heard, mask, cap_db: float, least: float):
+    """`losses.negative_snr` of the mixture under a mask [B, T, 128].
+
+    least : share of the mixture's level below which a target counts as that loud
+    """
+    settings = {"cap": np.float32(10 ** (-cap_db / 10)), "least": np.float32(least)}
+    warp = features.warp_bank().astype(np.float32)
+    rows = mask.shape[0]
+
+    @jax.custom_vjp
+    def loss(mask):
+        return forward(mask)[0]
+
+    def forward(mask):
+        arrays = heard.spectrum, heard.target, heard.level, mask, warp
+        values, slope = _call("tinyse_negative_snr", ((rows,), mask.shape), *arrays, **settings)
+        return values.mean(), slope
+
+    loss.defvjp(forward, lambda slope, upstream: (slope * (upstream / rows),))
+    return loss(mask)
