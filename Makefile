@@ -6,19 +6,20 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench firmware-deps browser-deps fuzz lint format clean
+.PHONY: help demo test test-all bench firmware-deps browser-deps fuzz fuzz-readers lint format clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: $(VENV)/.demo ## the whole chain on the embedded corpus: table, audio and out/demo/report.html
 	$(BIN)/tinyse demo --out out/demo
 
 test: $(VENV)/.test ## the tests, except those marked slow
-	$(BIN)/python -m pytest -n 2 -m "not slow" --ignore=tests/end_to_end --ignore=tests/equivalence
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" \
+	  --ignore=tests/end_to_end --ignore=tests/equivalence
 
 test-all: $(VENV)/.test ## every test
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 bench: $(VENV)/.demo ## time and memory of every published model on TensorFlow Lite Micro
 	$(BIN)/tinyse bench
@@ -32,18 +33,21 @@ browser-deps: ## Chromium for the tests of the pages, as a Debian package
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq \
 	  --no-install-recommends chromium; }
 
+fuzz-readers: $(VENV)/.test ## ten minutes of damaged files through each reader
+	$(BIN)/python -m tests.fuzz.readers 600
+
 fuzz: $(VENV)/.test ## ten minutes of damaged blobs and sound through the C library
 	$(BIN)/python -m tests.firmware.seeds out/fuzz_seeds
 	$(MAKE) -C firmware_harness fuzz SEEDS=$(CURDIR)/out/fuzz_seeds SECONDS=600
 
-lint: $(VENV)/.test ## style and formatting
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+lint: $(VENV)/.test ## style, formatting and types
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 format: $(VENV)/.test ## bring the code into format
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) out build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) out build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 # A Debian python3 comes without venv; as root the package is installed, else its name is said.
 $(BIN)/python:

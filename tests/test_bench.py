@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from tests.network_maker import integer_network
 from tests.sparse_networks import by_magnitude, cut_network
+from tinyse import compiled
 from tinyse.bench import (
     RUNTIMES,
     bench,
@@ -22,10 +23,10 @@ from tinyse.bench import (
 from tinyse.bench.firmware import GATED
 from tinyse.check import _growth
 from tinyse.cli import main
+from tinyse.compiled import MissingTool
 from tinyse.errors import InputError
 from tinyse.export import export_model
-from tinyse.runtimes import compiled
-from tinyse.runtimes.compiled import MissingTool
+from tinyse.tflite.write import serialise
 
 CORES = ("cortex_m4", "cortex_m7", "cortex_m55")
 needs_board = pytest.mark.skipif(
@@ -50,6 +51,13 @@ def without_tools(monkeypatch):
         raise MissingTool(names[0], package)
 
     monkeypatch.setattr("tinyse.runtimes.emulated.find_tool", missing)
+
+
+def test_a_network_of_another_width_is_timed(tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(serialise(integer_network((8,), (), 32, 4)))
+    (model,) = bench([path], ("oracle", "native"))["models"]
+    assert len({row["crc32"] for row in model["runtimes"]}) == 1
 
 
 def test_exact_runtimes_have_one_checksum(file):

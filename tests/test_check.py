@@ -9,10 +9,10 @@ import pytest
 
 from tests.test_bench import CORES, needs_board
 from tinyse import check as checking
+from tinyse.compiled import MissingTool
 from tinyse.errors import InputError
 from tinyse.files import packaged
 from tinyse.publish import refresh
-from tinyse.runtimes.compiled import MissingTool
 
 pytest.importorskip("tflite_micro")
 

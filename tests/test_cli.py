@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -62,6 +63,36 @@ def test_a_mistyped_command_is_bad_input_in_one_line():
     assert done.stderr.startswith("error: ") and "exprot" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "near"), [(("exprot",), "export"), (("data", "chek"), "check"), (("xyz",), None)]
+)
+def test_a_mistyped_command_is_told_the_nearest(words, near):
+    said = call(*words).stderr
+    assert (f"Did you mean {near!r}?" in said) if near else ("Did you mean" not in said)
+
+
+COMPLETIONS = {
+    "ex": "export",
+    "data pre": "prepare",
+    "firmware ": "copy",
+    "profile --me": "--memory",
+    "firmware copy out --target m": "m55",
+}
+
+
+@pytest.mark.parametrize(("typed", "completed"), COMPLETIONS.items())
+def test_the_shell_completes(typed, completed):
+    """What bash asks for after TAB, as the script asks that `bash_source` writes."""
+    words = ["tinyse", *typed.split(" ")]
+    environment = {**os.environ, "_TINYSE_COMPLETE": "bash_complete",
+                   "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}  # fmt: skip
+    script = "from tinyse.cli import main; main(prog_name='tinyse')"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == "" and f"plain,{completed}" in done.stdout.splitlines()
+
+
 @pytest.mark.parametrize("words", [(), ("data",)])
 def test_a_group_alone_shows_its_help(words):
     done = call(*words)
@@ -103,6 +134,7 @@ def test_a_bug_of_ours_keeps_its_traceback(monkeypatch):
         ("enhance", "{run}/noisy.wav", "-o", "{tmp}/out.wav", "--model", "{run}", "--json"),
         ("bench", "{run}", "--runtime", "oracle", "--json"),
         ("data", "check", "{corpus}/manifest.csv", "--json", "--workers", "1"),
+        ("inspect", "lstm_256", "--json"),
         ("data", "prepare", "--speech", "{corpus}", "-o", "{tmp}/manifest.csv", "--json"),
         ("doctor", "--json"),
     ],
@@ -131,6 +163,16 @@ NEEDS = {
     "pesq": (
         ("pesq",),
         ("evaluate", "{run}", "--list", "{corpus}/mixtures_test.csv", "--metrics", "pesq"),
+        3,
+    ),
+    "ray evaluate": (
+        ("ray",),
+        ("evaluate", "{run}", "--list", "{corpus}/mixtures_test.csv", "--where", "ray://a:1"),
+        3,
+    ),
+    "ray data check": (
+        ("ray",),
+        ("data", "check", "{corpus}/manifest.csv", "--where", "ray://a:1"),
         3,
     ),
     "synth": (("espeakng_loader",), ("data", "synth", "{tmp}/corpus", "--minutes", "1"), 3),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from pathlib import Path
 
 import click
 import pytest
@@ -78,12 +79,19 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
+def commands_of(page: Path) -> str:
+    """The indented lines of a page and those in fences marked `sh`."""
+    text = page.read_text("utf-8")
+    indented = re.findall(r"^ {4,}.*$", text, re.MULTILINE)
+    return "\n".join([*indented, *re.findall(r"^```sh\n(.*?)^```$", text, re.M | re.S)])
+
+
 def shell_lines() -> list[tuple[str, str]]:
     """(page, line) of what the pages tell people to type."""
     found = []
     for page in PAGES:
-        for line in re.findall(r"^ {4,}((?:make|tinyse) .*)$", page.read_text("utf-8"), re.M):
-            found.append((str(page.relative_to(ROOT)), line.partition(" #")[0].rstrip()))
+        lines = re.findall(r"^(?: {4,})?((?:make|tinyse) .*)$", commands_of(page), re.M)
+        found += [(str(page.relative_to(ROOT)), re.split(r" [#<>|]", line)[0]) for line in lines]
     return found
 
 

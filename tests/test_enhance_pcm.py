@@ -12,12 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 from tinyse.cli import main
+from tinyse.compiled import MissingTool
 from tinyse.enhance import LATENCY_MS, Enhancer, open_enhancer, open_stream, stream_of
 from tinyse.enhance.pcm import FRAME_BYTES, MOST_BYTES, bytes_of, enhance_pcm, samples_of
 from tinyse.enhance.streams import Passthrough
 from tinyse.errors import InputError
 from tinyse.features import HOP, RATE
-from tinyse.runtimes.compiled import MissingTool
 
 LENGTHS = [1, 255, 256, 257, 511, 512, 513, 16_001]
 STEP = 1 / 32_768
@@ -151,7 +151,8 @@ def test_the_command_enhances_stdin_into_stdout(small_model, output) -> None:
 def test_half_a_sample_is_left_out_and_said(small_model) -> None:
     done = run(noise(300) + b"x", "-", "--model", small_model, "--runtime", "oracle")
     assert done.exit_code == 0 and len(done.stdout_bytes) == 600
-    assert done.stderr == "note: stdin ended inside a sample; its one byte is left out\n"
+    said = done.stderr.splitlines()  # and, on a slow machine, that the oracle is too slow
+    assert said[0] == "note: stdin ended inside a sample; its one byte is left out"
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,8 @@ def measured(model: Path, lists: list[MixtureList]) -> dict[str, Any]:
     enhancer = open_enhancer(model, "tflm")
     mixture = demo_mixture()
     enhanced = enhancer.whole(mixture.mixture)
-    figures = {EMBEDDED: {"sdr_out": round(sdr(mixture.target, enhanced), 4)}}
+    figures: dict[str, dict[str, Any]] = {}
+    figures[EMBEDDED] = {"sdr_out": round(sdr(mixture.target, enhanced), 4)}
     for mixtures in lists:
         part = (1, max(1, len(mixtures.rows) // _PART_ROWS))
         quality = evaluate(model, mixtures, "tflm", metrics=("sdr",), part=part)["quality"]

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from tinyse.errors import TinySEError
+from tinyse.files import cache_folder
 
-def cache_folder() -> Path:
-    """XDG_CACHE_HOME, else ~/.cache, and there `tinyse`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyse"
+
+class MissingTool(TinySEError):
+    """A program that is no Python package is not installed (exit 3)."""
+
+    exit_code = 3
+
+    def __init__(self, tool: str, package: str) -> None:
+        self.tool, self.package = tool, package
+        super().__init__(f"{tool} is not installed", remedy=f"install it with: {package}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.tool, self.package)
 
 
 def build(command: Sequence[str], sources: Sequence[Path], suffix: str, headers: Path) -> Path:
@@ -36,3 +48,11 @@ def build(command: Sequence[str], sources: Sequence[Path], suffix: str, headers:
             raise RuntimeError(f"{' '.join(arguments)}\n{done.stderr}")
         os.replace(made, target)
     return target
+
+
+def find_tool(names: Sequence[str], package: str) -> str:
+    """The first of these programs that is there; MissingTool names how to get the last."""
+    for name in names:
+        if name and shutil.which(name):
+            return name
+    raise MissingTool(names[-1], package)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyse.audio.io import write_audio
-from tinyse.audio.lists import read_list
+from tinyse.audio.lists import Mixture, read_list
 from tinyse.audio.synth import demo_mixture, make_corpus
 from tinyse.bench import FRAME_MS
 from tinyse.enhance import open_enhancer
@@ -99,7 +99,13 @@ def stream(enhancer: StreamEnhancer, sound: NDArray) -> Streamed:
     return Streamed(out[HOP : HOP + len(sound)], frame_ms)
 
 
-def _page(result, quality, manifest, mixture, enhanced) -> str:
+def _page(
+    result: dict[str, Any],
+    quality: dict[str, Any],
+    manifest: dict[str, Any],
+    mixture: Mixture,
+    enhanced: NDArray,
+) -> str:
     recording = result["recording"]
     example = Example(
         "A synthetic voice in passing traffic, at 2 dB SNR",

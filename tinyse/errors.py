@@ -22,11 +22,16 @@ class TinySEError(Exception):
     def __init__(self, what: str, where: object = None, remedy: str | None = None) -> None:
         self.what, self.where, self.remedy = what, where, remedy
         message = what if where is None else f"{where}: {what}"
-        super().__init__(message if remedy is None else f"{message}; {remedy}")
+        super().__init__(_one_line(message if remedy is None else f"{message}; {remedy}"))
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[object, ...]:
         # The default calls the class with the joined message alone; workers send errors home.
         return type(self), (self.what, self.where, self.remedy)
+
+
+def _one_line(text: str) -> str:
+    """`text` with line breaks, escapes and halves of characters, as names may hold, written out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class CheckFailed(TinySEError):
@@ -52,5 +57,5 @@ class MissingExtra(TinySEError):
             f"{package} is not installed", remedy=f"install it with: pip install 'tinyse[{extra}]'"
         )
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.package, self.extra)

@@ -7,7 +7,6 @@ on every machine, and the manifest holds no time of day.
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from tinyse import __version__
 from tinyse.audit import byte_accounts, interface
 from tinyse.errors import InputError
-from tinyse.files import atomic_file, json_bytes, read_bytes, sha256, write_together
+from tinyse.files import atomic_file, json_bytes, read_toml, sha256, write_together
 from tinyse.quant import quantise_for, read_weights
 from tinyse.quant.weights import find_weights
 from tinyse.tflite.check import CheckedFile, check_bytes, load
@@ -79,7 +78,7 @@ def golden(model: Path | str, features: NDArray[np.float32], path: Path | str) -
     traced = trace(Oracle(network), frames)
     arrays = {"features": features, "features_q": frames, "mask_q": traced.pop("mask"), **traced}
     with atomic_file(path) as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # none is allow_pickle
     return Path(path)
 
 
@@ -94,10 +93,7 @@ def _model_name(weights: Path) -> str:
     recipe = weights.parent / "recipe.toml"
     if not recipe.exists():
         return weights.resolve().parent.name
-    try:
-        name = tomllib.loads(read_bytes(recipe).decode()).get("name")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"is not TOML ({error})", recipe, "see docs/formats.md") from error
+    name = read_toml(recipe).get("name")
     if not isinstance(name, str):
         raise InputError("name is missing", recipe, "see docs/formats.md")
     return name

@@ -7,11 +7,17 @@ import hashlib
 import json
 import os
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from tinyse.errors import InputError
+
+
+def cache_folder() -> Path:
+    """What can be made again: XDG_CACHE_HOME, else ~/.cache, and there `tinyse`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyse"
 
 
 @contextlib.contextmanager
@@ -85,20 +91,29 @@ def read_bytes(path: str | os.PathLike) -> bytes:
     """All of `path`; InputError if it is missing or cannot be read."""
     try:
         return Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"cannot be read ({error.strerror or error})", path, "check the path"
-        ) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot be read ({reason})", path, "check the path") from error
 
 
 def read_json(path: str | os.PathLike) -> Any:
     """The JSON value in `path`; InputError if it is missing or not JSON."""
     try:
         return json.loads(read_bytes(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"is not JSON ({error})", path, "write it again with the command that made it"
         ) from error
+
+
+def read_toml(path: str | os.PathLike, remedy: str = "see docs/formats.md") -> dict[str, Any]:
+    """The TOML document in `path`; InputError with `remedy` if it is missing or not TOML."""
+    data = read_bytes(path)
+    try:
+        return tomllib.loads(data.decode())
+    # ValueError: no TOML, no text, or a number of 4301 digits; RecursionError: [[[[[[[[..
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"is not TOML ({error})", path, remedy) from error
 
 
 def sha256(path: str | os.PathLike) -> str:

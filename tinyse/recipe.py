@@ -159,7 +159,7 @@ class Compress(Table, frozen=True):
 
 class Recipe(Table, frozen=True):
     name: Name  # of the run's folder and of the model
-    schema: Literal[1] = SCHEMA
+    schema: Literal[1] = 1
     network: Network = Network()
     data: Data = Data()
     mixing: Mixing = Mixing()

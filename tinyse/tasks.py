@@ -122,11 +122,12 @@ def _on_ray(
         remote = ray.remote(num_cpus=1, max_retries=_RETRIES)(_call)
         count = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         rest = iter(items)
-        waiting = deque(remote.remote(function, item) for item in islice(rest, count))
+        here = os.getcwd()
+        waiting = deque(remote.remote(function, item, here) for item in islice(rest, count))
         try:
             while waiting:
                 result = ray.get(waiting.popleft())
-                waiting.extend(remote.remote(function, item) for item in islice(rest, 1))
+                waiting.extend(remote.remote(function, item, here) for item in islice(rest, 1))
                 yield result
         except ray.exceptions.RayTaskError as error:
             raise error.cause from error  # the function's own error
@@ -138,8 +139,10 @@ def _on_ray(
                 ray.cancel(left, force=True)
 
 
-def _call(function: Callable[[Item], Result], item: Item) -> Result:
-    """What Ray is given: it takes functions and no partials of them."""
+def _call(function: Callable[[Item], Result], item: Item, folder: str) -> Result:
+    """What Ray is given: it takes functions and no partials; paths start in the caller's folder."""
+    with contextlib.suppress(OSError):  # then the function names the first file that is not there
+        os.chdir(folder)
     return function(item)
 
 

@@ -23,7 +23,7 @@ extern "C" {
 #endif
 
 #define TINYSE_VERSION 1 /* of the blob that this code reads */
-#define TINYSE_ALIGNMENT 16
+#define TINYSE_ALIGNMENT 16 /* of blob and arena; on x86 64 is faster: vectors in one cache line */
 #define TINYSE_HOP 256 /* samples of tinyse_process: 16 ms at 16 kHz */
 
 typedef enum {

@@ -39,10 +39,12 @@ static const int8_t *dense_step(const tinyse_model *model, const ts_layer *layer
     const int zero = record->output_zero, low = record->low;
     const int16_t *sum = model->sums;
     int8_t *const end = out + record->units;
-    for (int8_t *at = out; at < end; at++) *at = (int8_t)ts_clip(*sum++ + zero, low, 127);
-    if (record->table == 0) return out;
+    if (record->table == 0) {
+        for (int8_t *at = out; at < end; at++) *at = (int8_t)ts_clip(*sum++ + zero, low, 127);
+        return out;
+    }
     const int8_t *table = (const int8_t *)model->header + record->table + 128;
-    for (int8_t *at = out; at < end; at++) *at = table[*at];
+    for (int8_t *at = out; at < end; at++) *at = table[ts_clip(*sum++ + zero, low, 127)];
     return out;
 }
 

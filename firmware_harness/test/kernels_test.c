@@ -19,7 +19,7 @@ static void give(void *memory) { free(memory); }
 static void say(const char *text) { fputs(text, stdout); }
 #endif
 
-enum { MOST = 4096, ROWS = 80, GUARD = 64 };
+enum { MOST = 4096, ROWS = 80, GUARD = 64, UNITS = 64 };
 static uint32_t seed = 1;
 static uint32_t next(void) { return seed = seed * 1664525u + 1013904223u, seed >> 8; }
 static int between(int low, int high) { return low + (int)(next() % (uint32_t)(high - low + 1)); }
@@ -144,17 +144,16 @@ static int same_products(const ts_kernels *kernels, unsigned layout)
 
 static int same_cells(const ts_kernels *kernels)
 {
-    enum { UNITS = 64 };
     static int16_t gates[4 * UNITS], c[2][UNITS];
     static int8_t h[2][UNITS];
     ts_layer_record record = {.units = (uint16_t)between(1, UNITS)};
-    record.tanh_factor = 3 << between(0, 3);
+    record.tanh_factor = next() % 4 ? 3 << between(0, 12) : between(3, 3 << 12);
     record.tanh_shift = next() % 4 ? 0 : between(1, 6);
     record.clip = next() % 3 ? between(1, 32768) : 32768;
     record.enter_q = next() % 3 ? 1 << 30 : between(1 << 30, 0x7fffffff);
-    record.enter_shift = (int8_t)between(-20, -12);
+    record.enter_shift = (int8_t)between(-20, next() % 4 ? -12 : 1);
     record.leave_q = next() % 3 ? 1 << 30 : between(1 << 30, 0x7fffffff);
-    record.leave_shift = (int8_t)between(-24, -20);
+    record.leave_shift = (int8_t)between(-24, next() % 4 ? -20 : 1);
     record.output_zero = (int16_t)between(-20, 20);
     for (size_t i = 0; i < 4 * UNITS; i++) gates[i] = (int16_t)extreme(-32768, 32767);
     for (size_t i = 0; i < UNITS; i++) c[0][i] = c[1][i] = (int16_t)extreme(-32768, 32767);
@@ -162,6 +161,32 @@ static int same_cells(const ts_kernels *kernels)
     ts_cell_s16__reference(&layers[0], gates);
     kernels->cell(&layers[1], gates);
     return memcmp(h[0], h[1], record.units) == 0 && memcmp(c[0], c[1], 2u * record.units) == 0;
+}
+
+/* Every pre-activation: through i g from an empty cell, then through f c alone. */
+static int same_curves(const ts_kernels *kernels)
+{
+    static int16_t gates[4 * UNITS], c[2][UNITS];
+    static int8_t h[2][UNITS];
+    ts_layer_record record = {.units = UNITS, .clip = 32768, .tanh_factor = 3};
+    record.enter_q = record.leave_q = 1 << 30;
+    record.enter_shift = -14;
+    record.leave_shift = -21;
+    const ts_layer layers[2] = {{&record, NULL, h[0], c[0]}, {&record, NULL, h[1], c[1]}};
+    for (int turn = 0; turn < 2 * 65536 / UNITS; turn++) {
+        const int forgets = turn % 2;
+        for (int unit = 0; unit < UNITS; unit++) {
+            const int16_t x = (int16_t)(turn / 2 * UNITS + unit - 32768);
+            gates[unit] = forgets ? x : 32767;
+            gates[UNITS + unit] = gates[3 * UNITS + unit] = x;
+            gates[2 * UNITS + unit] = forgets ? 0 : x;
+            c[0][unit] = c[1][unit] = forgets ? -32768 : 0;
+        }
+        ts_cell_s16__reference(&layers[0], gates);
+        kernels->cell(&layers[1], gates);
+        if (memcmp(h[0], h[1], sizeof *h) != 0 || memcmp(c[0], c[1], sizeof *c) != 0) return 0;
+    }
+    return 1;
 }
 
 int main(void)
@@ -177,7 +202,8 @@ int main(void)
         }
         for (int turn = 0; same && turn < TURNS; turn++)
             same = same_products(kernels, (unsigned)kernels->layout) && same_cells(kernels);
-        say(same ? ": 3000 products and cells equal the reference\n"
+        same = same && same_curves(kernels);
+        say(same ? ": 3000 products and cells, all pre-activations equal the reference\n"
                  : ": differs from the reference\n");
         if (!same) return 1;
     }

@@ -80,7 +80,7 @@ def test_each_bad_file_is_one_line(tmp_path, noise_of):
     for path, text in _bad_files(tmp_path, noise_of):
         with pytest.raises(InputError, match=text) as caught:
             read_audio(path)
-        assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+        assert caught.value.where == path and str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize("suffix", sorted(FORMATS))

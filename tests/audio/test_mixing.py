@@ -31,7 +31,7 @@ def plain(**keys) -> Mixing:
 
 def test_a_row_does_not_depend_on_the_rows_beside_it():
     pools = pool([[9000, 30000], [50000]]), pool([[20000], [70000]])
-    mixer = Mixer(*pools, Mixing(), 5, 30)
+    mixer = Mixer(*pools, Mixing(rooms=4), 5, 30)
     small, large = mixer.batch(7, 2), mixer.batch(7, 4)
     for name, value in small.items():
         np.testing.assert_array_equal(value, large[name][:2])

@@ -1,17 +1,20 @@
 """Oracle = TFLM = C reference = C vectors = Cortex-M4 = M7 = M55, every output byte.
 
 Over 2,000 frames of real noisy speech, for every published model, for 4 x 4 blocks at 90 %, for odd
-sizes and for a network as a user's own converter writes it; and over 20,000 frames without a reset.
+sizes, for fewer units, for a user's Keras layers and for a network as a user's own converter writes
+it; and over 20,000 frames without a reset.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.network_maker import features as network_features
 from tests.network_maker import frames, integer_network
 from tests.sparse_networks import by_magnitude, published
 from tinyse import features
@@ -19,9 +22,12 @@ from tinyse.audio.lists import read_list, render
 from tinyse.audio.synth import demo_mixture
 from tinyse.enhance import read_normalisation
 from tinyse.files import packaged
-from tinyse.quant import Quantisation
+from tinyse.quant import IntegerNetwork, Quantisation, quantise_network, read_weights
 from tinyse.runtimes import open_runtime
 from tinyse.runtimes.oracle import Oracle
+from tinyse.sparsity.budget import budgets
+from tinyse.sparsity.groups import parse_structure
+from tinyse.sparsity.shrink import shrink, units_to_keep
 from tinyse.tflite.check import load
 from tinyse.tflite.write import serialise
 
@@ -35,10 +41,43 @@ PUBLISHED = [
     for path in sorted(packaged("models").glob("*/metrics.json"))
     if load(path.parent / "model.tflite").network.input.bits == 8
 ]
+
+
+def quantised(weights: dict[str, np.ndarray], folder: Path) -> IntegerNetwork:
+    np.savez(folder / "weights.npz", **weights)
+    return quantise_network(read_weights(folder / "weights.npz"), "test")
+
+
+def fewer_units(folder: Path) -> IntegerNetwork:
+    """The published weights without 60 % of what their units hold."""
+    weights = dict(np.load(packaged("models", "lstm_256", "weights.npz")))
+    kept = units_to_keep(weights, budgets(weights, parse_structure("unit"), 0.6))
+    return quantised(shrink(weights, kept)[0], folder)
+
+
+def of_keras(folder: Path) -> IntegerNetwork:
+    """Layers of a user, without a GRU: odd widths, one LSTM without a bias, a ReLU between."""
+    pytest.importorskip("tensorflow")
+    import keras
+
+    from tinyse.network.import_keras import from_keras
+
+    keras.utils.set_random_seed(1)
+    recurrent = [
+        keras.layers.LSTM(units, return_sequences=True, use_bias=bias)
+        for units, bias in ((53, True), (38, False))
+    ]
+    dense = [keras.layers.Dense(27, "relu"), keras.layers.Dense(128, "sigmoid")]
+    model = keras.Sequential([keras.Input((None, 128)), *recurrent, *dense])
+    return quantised(from_keras(model, network_features(500, 1)), folder)
+
+
 MADE = {
-    "4x4 at 90 %": lambda: published(by_magnitude(4, 4, 0.9)),
-    "unstructured at 95 %": lambda: published(by_magnitude(1, 1, 0.95)),
-    "odd sizes": lambda: integer_network((101, 67), (33,)),
+    "4x4 at 90 %": lambda _: published(by_magnitude(4, 4, 0.9)),
+    "unstructured at 95 %": lambda _: published(by_magnitude(1, 1, 0.95)),
+    "odd sizes": lambda _: integer_network((101, 67), (33,)),
+    "fewer units": fewer_units,
+    "a user's Keras layers": of_keras,
 }
 
 
@@ -86,7 +125,7 @@ def test_published_models(name, speech):
 @pytest.mark.parametrize("name", MADE)
 def test_networks_of_other_shapes(name, speech, tmp_path):
     path = tmp_path / "model.tflite"
-    path.write_bytes(serialise(MADE[name]()))
+    path.write_bytes(serialise(MADE[name](tmp_path)))
     print(f"{name}: {compared(path, steps_of(path, speech, FRAMES))}")
 
 

@@ -60,18 +60,26 @@ def test_no_warning_on_a_board(board, tmp_path):
     run("arm-none-eabi-gcc", *flags, "-c", *sources, cwd=tmp_path)
 
 
-def test_the_library_asks_for_memcpy_and_memset_alone(tmp_path):
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory) -> list[Path]:
+    """The library's object files for this host."""
+    folder = tmp_path_factory.mktemp("objects")
     flags = ("-std=c99", "-O2", "-fno-stack-protector", f"-I{harness() / 'include'}")
-    run("cc", *flags, "-r", "-nostdlib", *portable(), "-o", tmp_path / "library.o")
+    run("cc", *flags, "-c", *portable(), cwd=folder)
+    return sorted(folder.glob("*.o"))
+
+
+def test_the_library_asks_for_memcpy_and_memset_alone(objects, tmp_path):
+    run("cc", "-r", "-nostdlib", *objects, "-o", tmp_path / "library.o")
     undefined = set(run("nm", "-u", tmp_path / "library.o").split()) - {"U"}
     # The others belong to the compiler: the processor's features and the table of addresses.
     compilers = {"__cpu_model", "__cpu_features2", "_GLOBAL_OFFSET_TABLE_"}
     assert undefined <= {"memcpy", "memset"} | compilers
 
 
-def test_no_data_outside_the_arena(tmp_path):
-    run("cc", "-std=c99", "-O2", f"-I{harness() / 'include'}", "-c", *portable(), cwd=tmp_path)
-    for made in tmp_path.glob("*.o"):
+def test_no_data_outside_the_arena(objects):
+    assert len(objects) == len(portable())
+    for made in objects:
         changing = [row for row in run("nm", made).splitlines() if re.search(r" [bBdDC] ", row)]
         assert not [row for row in changing if "table" not in row and "loops" not in row], made
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tinyse.files import packaged
-from tinyse.pack.activations import sigmoid_entries, tables_c, tanh_entries
+from tinyse.pack.activations import curve, sigmoid_entries, tables_c, tanh_entries
 from tinyse.quant import sigmoid_table, tanh_table
 
 V = 3 * np.arange(-(1 << 15), 1 << 15)
@@ -23,6 +23,25 @@ def test_sigmoid_is_exact():
 def test_tanh_is_exact():
     index = np.clip(V >> 8, -256, 255) + 256
     assert np.array_equal(interpolated(tanh_entries(), index), tanh_table(-12))
+
+
+def on_curve(v, bits):
+    samples, rest = curve(), v & ((1 << bits) - 1)
+    return samples[v >> bits] * ((1 << bits) - rest) + samples[(v >> bits) + 1] * rest
+
+
+def test_both_are_exact_on_the_curve():
+    """As tables.h computes them, for the reference and the vector kernels."""
+    d = (on_curve(np.abs(V), 9) + 512) >> 10
+    assert np.array_equal((1 << 14) + np.where(V < 0, -d, d), sigmoid_table())
+    p = (on_curve(np.minimum(np.abs(V), 255 << 8), 8) + 128) >> 8
+    assert np.array_equal(np.where(V < 0, -p, p), tanh_table(-12))
+
+
+def test_in_16_bit_lanes_the_least_number_counts_as_its_neighbour():
+    assert sigmoid_table()[0] == sigmoid_table()[1]
+    assert tanh_table(-12)[0] == tanh_table(-12)[1]
+    assert len(curve()) == (3 * 32767 >> 8) + 2
 
 
 def test_the_written_file_is_current():

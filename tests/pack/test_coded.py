@@ -104,6 +104,7 @@ def test_long_gaps_and_single_weights_come_back(layout):
         assert native.unpack(code(blob)) == blob.data
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=40), st.integers(0, 2**20))
 def test_gaps_cost_no_more_than_the_escape(gaps, most):
     gaps = np.minimum(np.array(gaps), most)
@@ -117,7 +118,7 @@ def test_hosts_have_no_coded_form():
         code(pack(small_network(), Layout.LANES))
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, 100_000), min_size=256, max_size=256).filter(any))
 def test_codes_are_prefix_free_and_short(counts):
     lengths = code_lengths(np.array(counts))

@@ -9,8 +9,8 @@ import pytest
 
 from tests.network_maker import frames, integer_network, small_network
 from tests.sparse_networks import by_magnitude, cut_network
+from tinyse.compiled import MissingTool
 from tinyse.pack.c_source import arena_bytes
-from tinyse.runtimes.compiled import MissingTool
 from tinyse.runtimes.emulated import CortexM4, CortexM7, CortexM55
 from tinyse.runtimes.interface import trace
 from tinyse.runtimes.oracle import Oracle

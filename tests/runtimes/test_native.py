@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 
 from tests.network_maker import frames, integer_network, small_network
 from tests.sparse_networks import by_magnitude, cut_network
+from tinyse.compiled import MissingTool
 from tinyse.errors import InputError
-from tinyse.pack.format import HEADER, Layout
+from tinyse.pack.format import HEADER, MATRIX, Layout
 from tinyse.pack.native import pack, with_checksum
 from tinyse.runtimes import open_runtime
-from tinyse.runtimes.compiled import MissingTool
 from tinyse.runtimes.interface import trace
 from tinyse.runtimes.native import Native, NativeAudio, NativeModel, NativeReference, aligned
 from tinyse.runtimes.oracle import Oracle
@@ -115,7 +116,36 @@ def test_arena_and_alignment_are_checked():
     assert create(ctypes.byref(handle), blob, size, place + 8, room) == -2
     assert create(None, blob, size, place, room) == -1
     assert create(ctypes.byref(handle), None, size, place, room) == -1
+    shifted = aligned(size + 8)[8:]
+    shifted[:] = good.blob
+    assert create(ctypes.byref(handle), shifted.ctypes.data, size, place, room) == -2
     assert (arena == 0x5A).all()  # an error leaves the arena as it was
+
+
+def test_kernels_that_do_not_read_the_blob_are_refused():
+    blob = pack(small_network(), Layout.ROWS).data
+    for kernels in ("avx2", "avx512vnni", "smlad", "abacus", ""):
+        with pytest.raises(InputError, match="error -1:") if kernels else nullcontext():
+            NativeModel(blob, kernels=kernels)
+
+
+def test_layers_that_do_not_fit_together_are_refused():
+    data = bytearray(pack(small_network(), Layout.ROWS).data)
+    (records,) = HEADER.unpack_from(data)[15:16]
+    data[records + 4] ^= 1  # units of the first layer
+    with pytest.raises(InputError, match="error -9"):
+        NativeModel(with_checksum(bytes(data)))
+
+
+def test_values_of_lanes_lie_on_cache_lines():
+    """Vectors of 64 bytes that straddle lines take half as long again."""
+    for network in NETWORKS.values():
+        model = NativeModel(pack(network, Layout.LANES).data)
+        *_, matrices = HEADER.unpack_from(model.blob)
+        count = HEADER.unpack_from(model.blob)[7]
+        for at in range(matrices, matrices + count * MATRIX.size, MATRIX.size):
+            values = MATRIX.unpack_from(model.blob, at)[0]
+            assert (model.blob.ctypes.data + values) % 64 == 0
 
 
 def test_audio_needs_tables_of_its_feature_set():

@@ -11,6 +11,8 @@ from tinyse.audio.mixing import Mixer
 from tinyse.recipe import Mixing
 from tinyse.training.feed import Batches, Feed
 
+MIXING = Mixing(rooms=2)  # to draw the default's rooms takes far longer than to mix
+
 
 @pytest.fixture
 def decoded(tiny_corpus, tmp_path, monkeypatch):
@@ -19,10 +21,10 @@ def decoded(tiny_corpus, tmp_path, monkeypatch):
 
 
 def test_a_feed_that_starts_later_goes_on_where_the_other_was(decoded):
-    mixer = Mixer(*decoded.load(), Mixing(), 3, 20)
-    with Feed(Batches(decoded, Mixing(), 3, 2, 20, 0, 11)) as feed:
+    mixer = Mixer(*decoded.load(), MIXING, 3, 20)
+    with Feed(Batches(decoded, MIXING, 3, 2, 20, 0, 11)) as feed:
         whole = list(feed)
-    with Feed(Batches(decoded, Mixing(), 3, 2, 20, 9, 11)) as feed:
+    with Feed(Batches(decoded, MIXING, 3, 2, 20, 9, 11)) as feed:
         rest = list(feed)
     assert len(whole) == 11 and len(rest) == 2
     for step, batch in [*enumerate(whole), *zip((9, 10), rest, strict=True)]:
@@ -32,5 +34,5 @@ def test_a_feed_that_starts_later_goes_on_where_the_other_was(decoded):
 
 
 def test_another_seed_gives_other_batches(decoded):
-    first, second = (Mixer(*decoded.load(), Mixing(), seed, 20).batch(0, 2) for seed in (1, 2))
+    first, second = (Mixer(*decoded.load(), MIXING, seed, 20).batch(0, 2) for seed in (1, 2))
     assert not np.array_equal(first["speech"], second["speech"])

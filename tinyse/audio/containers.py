@@ -1,4 +1,4 @@
-"""Whether an audio file was cut short, from its container alone.
+"""Whether an audio file was cut short, and whether it is MPEG, from its container alone.
 
 libsndfile believes the length of the file rather than the header of a WAV, and takes the last whole
 page of an Ogg file for its end, so a cut file reads as a shorter one.  Here the container's own
@@ -12,11 +12,13 @@ FLAC promises its samples in STREAMINFO; the reader compares those with what it 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 _OGG_HEADER = 27  # bytes before the segment table
 _OGG_LARGEST = _OGG_HEADER + 255 + 255 * 255
 _END_OF_STREAM = 0x04
+_WAVE_MPEG = (0x0050, 0x0055)  # tags of layers 1 to 3 (RFC 2361)
 # Programs that write WAV into a pipe cannot know the length and leave one of these.
 _UNKNOWN_SIZES = (0, 0xFFFFFFFF, 0x7FFFFFFF, 0xFFFFFFFF - 36, 0x7FFFFFFF - 36)
 
@@ -30,18 +32,34 @@ def is_truncated(path: Path) -> bool:
     return head[:4] == b"OggS" and _ogg_is_cut(path)
 
 
+def is_mpeg(path: Path) -> bool:
+    """True for MPEG audio, bare or in a WAV: its decoder writes to stderr on damage."""
+    with open(path, "rb") as file:
+        head = file.read(12)
+    if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
+        return any(name == b"fmt " and tag in _WAVE_MPEG for name, _, _, tag in _chunks(path))
+    return head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0")
+
+
 def _wave_is_cut(path: Path) -> bool:
+    length = path.stat().st_size
+    for name, at, size, _ in _chunks(path):
+        if name == b"data":
+            return size not in _UNKNOWN_SIZES and at + 8 + size > length
+    return False
+
+
+def _chunks(path: Path) -> Iterator[tuple[bytes, int, int, int]]:
+    """Each chunk's name, place, size and first 16 bits (of `fmt `: the codec's tag)."""
     length = path.stat().st_size
     at = 12
     with open(path, "rb") as file:
         while at + 8 <= length:
             file.seek(at)
-            chunk = file.read(8)
-            size = int.from_bytes(chunk[4:], "little")
-            if chunk[:4] == b"data":
-                return size not in _UNKNOWN_SIZES and at + 8 + size > length
+            chunk = file.read(10)
+            size = int.from_bytes(chunk[4:8], "little")
+            yield chunk[:4], at, size, int.from_bytes(chunk[8:], "little")
             at += 8 + size + size % 2
-    return False
 
 
 def _ogg_is_cut(path: Path) -> bool:

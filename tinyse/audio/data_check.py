@@ -73,8 +73,12 @@ def check(
     manifest: Path,
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    where: str = "local",
 ) -> Checked:
-    """Check `manifest`, its files in parallel; InputError only when the manifest cannot be read."""
+    """Check `manifest`, its files in parallel; InputError only when the manifest cannot be read.
+
+    `where` is this machine or a Ray cluster that sees the same folders, as in `tasks.map_tasks`.
+    """
     from tinyse.tasks import map_tasks
 
     corpus, numbers = read_rows(Path(manifest))
@@ -82,7 +86,7 @@ def check(
     for row, interval in zip(numbers, corpus.intervals, strict=True):
         by_path[interval.path].append((row, interval))
     work = [_File(corpus.root, tuple(rows)) for rows in by_path.values()]
-    facts = map_tasks(_check_file, work, workers=workers, progress=progress)
+    facts = map_tasks(_check_file, work, where, workers, progress)
     faults = [fault for fact in facts for fault in fact.faults]
     faults += _duplicates(dict(zip(numbers, corpus.intervals, strict=True)), facts)
     for place, text in crossing_groups(corpus.intervals):

@@ -21,12 +21,13 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyse.audio.corpora import RATE, Corpus, Interval, Split
+from tinyse.audio.corpora import RATE, Corpus, Interval, Kind, Split
 from tinyse.audio.decoded import decoded
 from tinyse.audio.lists import MixtureRow, heard, list_csv
 from tinyse.errors import InputError
@@ -64,14 +65,14 @@ def draw_list(
     rng = np.random.default_rng([seed, len(split), ord(split[0])])
     voices, noises = (_turns(rng, corpus, split, kind) for kind in ("speech", "noise"))
     talkers = _turns(rng, corpus, split, "speech") if rooms else None
-    ratios = [snr for snr in HEADLINE_DB for _ in range(rows_per_snr)]
+    ratios: list[float | None] = [snr for snr in HEADLINE_DB for _ in range(rows_per_snr)]
     extra = max(1, rows_per_snr // (3 if rooms else 8))
     ratios += [snr for snr in EXTRA_DB for _ in range(extra)]
     used: set[_Key] = set()
     found = []
     for number, snr in enumerate(ratios):
         loud = snr is not None and snr >= _TALKER_FROM_DB
-        other = talkers if rooms and loud and number % _TALKER_EVERY == 0 else noises
+        other = talkers if talkers and loud and number % _TALKER_EVERY == 0 else noises
         room = _FIRST_ROOM[split] + number if rooms else None
         name = f"{'rooms-' if rooms else ''}{split}-{number + 1:04d}"
         found.append(_row(rng, corpus, name, snr, (voices, other), used, room))
@@ -95,7 +96,9 @@ def _to_level(mixture: NDArray[np.float64], level_dbfs: float) -> tuple[float, f
     return float(10 ** (level_dbfs / 20) / np.sqrt(np.mean(mixture**2))), round(level_dbfs, 1)
 
 
-def _turns(rng: np.random.Generator, corpus: Corpus, split: Split, kind: str) -> Iterator[Interval]:
+def _turns(
+    rng: np.random.Generator, corpus: Corpus, split: Split, kind: Kind
+) -> Iterator[Interval]:
     """Intervals without end: the speakers (noise classes) in turn, each a random one of its own."""
     by_name: dict[str, list[Interval]] = defaultdict(list)
     for interval in corpus.select(kind=kind, split=split):
@@ -112,7 +115,7 @@ def _turns(rng: np.random.Generator, corpus: Corpus, split: Split, kind: str) ->
 
 
 def _one(rng: np.random.Generator, intervals: Sequence[Interval]) -> Interval:
-    return intervals[rng.integers(len(intervals))]
+    return intervals[int(rng.integers(len(intervals)))]
 
 
 class _Draw(msgspec.Struct, frozen=True):
@@ -133,7 +136,7 @@ class _Draw(msgspec.Struct, frozen=True):
     def fits(self) -> bool:
         """Both can be heard, and nobody talks over himself."""
         same = self.voice.speaker == self.recording.speaker
-        return not same and min(np.mean(self.s**2), np.mean(self.n**2)) > _SILENT
+        return not same and bool(min(np.mean(self.s**2), np.mean(self.n**2)) > _SILENT)
 
 
 def _draw(
@@ -170,7 +173,7 @@ def _row(
         raise InputError(what, corpus.root / draw.voice.path, "check the files")
     used.add(draw.key)
     level = round(float(rng.uniform(-36, -18)), 1)
-    voice = {
+    voice: dict[str, Any] = {
         "id": name, "snr_db": snr_db, "n_samples": len(draw.s), "speaker": draw.voice.speaker,
         "speech_path": draw.voice.path, "speech_start": draw.start, "room": room,
     }  # fmt: skip

@@ -82,7 +82,8 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         try:
             samples = espeak.say(json.loads(line))
         except LookupError as error:
-            header, samples = {"error": str(error)}, b""
+            header: dict[str, object] = {"error": str(error)}
+            samples = b""
         else:
             header = {"samples": len(samples) // 2, "rate": espeak.rate}
         answers.write(json.dumps(header).encode() + b"\n" + samples)

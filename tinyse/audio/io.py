@@ -49,7 +49,7 @@ class BadAudio(InputError):
         super().__init__(what, where, remedy)
         self.fault = fault
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.what, self.where, self.remedy, self.fault)
 
 
@@ -174,6 +174,9 @@ def _opened(path: Path) -> soundfile.SoundFile:
     try:
         if path.stat().st_size == 0:
             _refuse(path, "is empty", "copy it again")
+        if path.suffix.lower() != ".mp3" and containers.is_mpeg(path):
+            what = "is not audio that can be read (MPEG under another name)"
+            _refuse(path, what, "give a WAV, FLAC, Ogg or Opus file")
         return soundfile.SoundFile(path)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or error

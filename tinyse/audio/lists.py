@@ -22,6 +22,7 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -125,7 +126,7 @@ def read_list(path: Path, root: Path | None = None) -> MixtureList:
         raise InputError("has no rows", path, _REMEDY)
     if {"noisy", "clean"} & set(table.columns):
         table.need(("id", "noisy", "clean"), _REMEDY)
-        rows = tuple(_pair(row, root) for row in table.rows)
+        rows: tuple[MixtureRow | PairRow, ...] = tuple(_pair(row, root) for row in table.rows)
     else:
         table.need(_REQUIRED, _REMEDY)
         rows = tuple(_mixture(row, root) for row in table.rows)
@@ -206,7 +207,7 @@ def _render_pair(mixtures: MixtureList, row: PairRow) -> Mixture:
 
 def _mixture(row: Row, root: Path) -> MixtureRow:
     clean = row.required("snr_db") == CLEAN
-    fields = {
+    fields: dict[str, Any] = {
         "id": row.required("id"),
         "snr_db": None if clean else row.number_in("snr_db"),
         "level_dbfs": row.number_in("level_dbfs") if row.text("level_dbfs") else None,
@@ -220,7 +221,7 @@ def _mixture(row: Row, root: Path) -> MixtureRow:
     return MixtureRow(**fields) if clean else MixtureRow(**fields, **_noise(row, root))
 
 
-def _noise(row: Row, root: Path) -> dict[str, object]:
+def _noise(row: Row, root: Path) -> dict[str, Any]:
     start, end = row.integer("noise_start"), row.integer("noise_end")
     if end <= start:
         row.refuse(f"noise_end: expected more than noise_start = {start}, got {end}", "correct it")
@@ -268,8 +269,8 @@ def _folder(path: Path) -> MixtureList:
         if (path / noisy).is_dir() and (path / clean).is_dir():
             break
     else:
-        names = " or ".join(f"{noisy}/ and {clean}/" for noisy, clean in PAIR_FOLDERS)
-        raise InputError("is a folder without ready pairs", path, f"expected {names} in it")
+        expected = " or ".join(f"{noisy}/ and {clean}/" for noisy, clean in PAIR_FOLDERS)
+        raise InputError("is a folder without ready pairs", path, f"expected {expected} in it")
     names = sorted(_audio_names(path / noisy))
     lonely = set(names) ^ _audio_names(path / clean)
     if lonely or not names:

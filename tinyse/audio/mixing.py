@@ -63,9 +63,7 @@ class Mixer:
         self._speech, self._noise = _Drawer(speech), _Drawer(noise)
         self._mixing, self._seed = mixing, seed
         self.samples = self.samples_of(frames)
-        count = mixing.rooms if mixing.room_share else 0
-        # The same rooms for every seed of a run, so that seeds differ in nothing but chance.
-        self._rooms = [draw_room(_TRAIN_ROOMS, k, mixing.room_rt60_s) for k in range(count)]
+        self._rooms: dict[int, Room] = {}
 
     @staticmethod
     def samples_of(frames: int) -> int:
@@ -81,7 +79,7 @@ class Mixer:
         key = [self._seed, step * _ROWS_PER_STEP + row]
         random = np.random.Generator(np.random.Philox(key=key))
         mixing = self._mixing
-        room = self._rooms[random.integers(len(self._rooms))] if self._in_room(random) else None
+        room = self._room(random) if random.random() < mixing.room_share else None
         speech = _heard(self._cut(self._speech, random, change_speed=True), room, 0)
         snr = self._snr(random)
         if random.random() < mixing.talker_share:
@@ -107,8 +105,13 @@ class Mixer:
             "level_dbfs": np.float32(random.uniform(*mixing.level_dbfs)),
         }
 
-    def _in_room(self, random: np.random.Generator) -> bool:
-        return random.random() < self._mixing.room_share and bool(self._rooms)
+    def _room(self, random: np.random.Generator) -> Room:
+        """One of the training rooms, drawn when it is first entered: 400 take ten seconds."""
+        index = int(random.integers(self._mixing.rooms))
+        if index not in self._rooms:
+            # The same rooms for every seed of a run, so that seeds differ in nothing but chance.
+            self._rooms[index] = draw_room(_TRAIN_ROOMS, index, self._mixing.room_rt60_s)
+        return self._rooms[index]
 
     def _snr(self, random: np.random.Generator) -> float:
         mixing = self._mixing
@@ -119,7 +122,7 @@ class Mixer:
         """Recordings or babble, and now and then something made, each from its own place."""
         mixing = self._mixing
         if random.random() < mixing.babble_share:
-            voices = random.integers(mixing.babble_voices[0], mixing.babble_voices[1] + 1)
+            voices = int(random.integers(mixing.babble_voices[0], mixing.babble_voices[1] + 1))
             noise = _heard(self._voices(random, voices), room, 1)
         else:
             noise = _heard(self._cut(self._noise, random, change_speed=True), room, 1)
@@ -135,7 +138,7 @@ class Mixer:
 
     def _talkers(self, random: np.random.Generator, room: Room | None) -> NDArray[np.float32]:
         """One or two other talkers, and in half of the rows a weaker noise behind them."""
-        noise = _heard(self._voices(random, random.integers(1, 3)), room, 1)
+        noise = _heard(self._voices(random, int(random.integers(1, 3))), room, 1)
         if random.random() < 0.5:
             noise = _with(random, noise, self._cut(self._noise, random, True), room)
         return noise
@@ -149,7 +152,9 @@ class Mixer:
         bound = self._mixing.wandering_db
         return sound * disturbances.level_curve(random, self.samples, bound)
 
-    def _cut(self, drawer: _Drawer, random: np.random.Generator, change_speed: bool):
+    def _cut(
+        self, drawer: _Drawer, random: np.random.Generator, change_speed: bool
+    ) -> NDArray[np.float32]:
         speed = 1.0
         if change_speed and random.random() < self._mixing.speed_share:
             speed = random.uniform(*self._mixing.speed)
@@ -158,8 +163,8 @@ class Mixer:
             cut = drawer.draw(random, needed)
             if np.sqrt(np.mean(cut.astype(np.float32) ** 2)) > _MIN_RMS * 32768:
                 break
-        cut = cut.astype(np.float32) / 32768
-        return (_resampled(cut, speed) if speed != 1.0 else cut)[: self.samples]
+        sound = cut.astype(np.float32) / 32768
+        return (_resampled(sound, speed) if speed != 1.0 else sound)[: self.samples]
 
     @staticmethod
     def _equaliser(random: np.random.Generator, bound_db: float) -> NDArray[np.float32]:
@@ -182,12 +187,12 @@ class _Drawer:
 
     def draw(self, random: np.random.Generator, samples: int) -> NDArray[np.int16]:
         """`samples` samples of one group; intervals that are too short are joined."""
-        group = min(np.searchsorted(self._by_group, random.random()), len(self._members) - 1)
+        group = min(int(np.searchsorted(self._by_group, random.random())), len(self._members) - 1)
         members, shares = self._members[group], self._by_length[group]
         out = np.empty(samples, np.int16)
         filled = 0
         while filled < samples:
-            index = members[min(np.searchsorted(shares, random.random()), len(members) - 1)]
+            index = members[min(int(np.searchsorted(shares, random.random())), len(members) - 1)]
             start, end = self._pool.start[index], self._pool.end[index]
             room = max(0, end - start - (samples - filled))
             start += random.integers(room + 1)

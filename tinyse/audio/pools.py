@@ -6,23 +6,17 @@ mixing process shares it with the others through the page cache.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyse.audio.corpora import Corpus, Interval
+from tinyse.audio.corpora import KINDS, Corpus, Interval, Kind, Split
 from tinyse.audio.decoded import decoded
 from tinyse.audio.mixing import Pool
 from tinyse.errors import InputError
-from tinyse.files import atomic_file
-
-
-def cache_folder() -> Path:
-    """Where decoded corpora lie: XDG_CACHE_HOME, else ~/.cache, and there `tinyse`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyse"
+from tinyse.files import atomic_file, cache_folder
 
 
 @dataclass(frozen=True)
@@ -37,16 +31,16 @@ class PoolFiles:
         return _load(self.speech), _load(self.noise)
 
 
-def decode(corpus: Corpus, split: str = "train") -> PoolFiles:
+def decode(corpus: Corpus, split: Split = "train") -> PoolFiles:
     """Decode both kinds of a split into the cache, unless they are there."""
     folder = cache_folder() / corpus.sha256[:16]
-    for kind in ("speech", "noise"):
+    for kind in KINDS:
         if not (folder / f"{split}-{kind}.npy").exists():
             _decode(corpus, kind, split, folder / f"{split}-{kind}")
     return PoolFiles(folder / f"{split}-speech", folder / f"{split}-noise")
 
 
-def _decode(corpus: Corpus, kind: str, split: str, stem: Path) -> None:
+def _decode(corpus: Corpus, kind: Kind, split: Split, stem: Path) -> None:
     intervals = sorted(corpus.select(kind=kind, split=split), key=lambda i: (i.path, i.start))
     if not intervals:
         raise InputError(f"has no {kind} in split {split}", corpus.name, "add some, or use another")

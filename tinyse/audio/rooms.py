@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from tinyse.errors import MissingExtra
 from tinyse.features import RATE
 
+Place = NDArray[np.float64]  # [3], metres: across, along, up
+
 SOURCES = 3  # the talker, and two places for noises
 _SPEED_OF_SOUND = 343.0
 _ORDER = 8
@@ -73,7 +75,7 @@ def draw_room(seed: int, index: int, rt60_s: tuple[float, float]) -> Room:
     return Room(responses, tuple(size.tolist()), rt60, talker_m)
 
 
-def _talker(random, size, microphone):
+def _talker(random: np.random.Generator, size: Place, microphone: Place) -> Place:
     """A place at a conversational distance, inside the walls."""
     while True:
         distance = np.exp(random.uniform(*np.log(_TALKER_M)))
@@ -83,14 +85,16 @@ def _talker(random, size, microphone):
             return place
 
 
-def _away(random, size, microphone):
+def _away(random: np.random.Generator, size: Place, microphone: Place) -> Place:
     while True:
         place = random.uniform(_FROM_WALL_M, size - _FROM_WALL_M)
         if np.linalg.norm(place - microphone) > _NOISE_M:
             return place
 
 
-def _images(size, rt60, microphone, places) -> list[NDArray[np.float64]]:
+def _images(
+    size: Place, rt60: float, microphone: Place, places: list[Place]
+) -> list[NDArray[np.float64]]:
     """Image-source responses of every place, the direct sound at sample `_LEAD`."""
     try:
         import pyroomacoustics
@@ -117,7 +121,9 @@ def _images(size, rt60, microphone, places) -> list[NDArray[np.float64]]:
     return found
 
 
-def _with_tail(random, early, complete_s: float, rt60: float) -> NDArray[np.float32]:
+def _with_tail(
+    random: np.random.Generator, early: NDArray[np.float64], complete_s: float, rt60: float
+) -> NDArray[np.float32]:
     from scipy.signal import lfilter
 
     length = int(RATE * max(rt60 * _AUDIBLE_DB / 60, complete_s))

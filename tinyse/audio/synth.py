@@ -28,6 +28,7 @@ from tinyse.audio.corpora import (
     SPLITS,
     Corpus,
     Interval,
+    Kind,
     Split,
     read_manifest,
     write_manifest,
@@ -164,7 +165,7 @@ def _noise_jobs(root: Path, split: Split, seconds: float, seed: int) -> list[Job
 
 
 def _interval(job: Job, number: int, start: int, end: int) -> Interval:
-    kind = "speech" if job.speaker else "noise"
+    kind: Kind = "speech" if job.speaker else "noise"
     group = job.name if job.speaker else f"{job.split}-{job.name}-{number}"
     return Interval(
         path=job.path, kind=kind, split=job.split, group=group, start=start, end=end,
@@ -175,6 +176,7 @@ def _interval(job: Job, number: int, start: int, end: int) -> Interval:
 
 def _utterances(job: Job) -> list[NDArray[np.float64]]:
     rng, made = job.rng(), []
+    assert job.speaker is not None
     level = rng.uniform(-30, -20)
     with Voice(job.speaker) as voice:
         for seconds in _lengths(rng, job.seconds, _UTTERANCE):
@@ -242,7 +244,7 @@ def _babble(
     """Four to eight of the voices, some twice, each from a place of its own."""
     sound = np.zeros(n)
     for _ in range(rng.integers(4, 9)):
-        voice = voices[rng.integers(len(voices))]
+        voice = voices[int(rng.integers(len(voices)))]
         start = rng.integers(len(voice))
         said = np.take(voice, np.arange(start, start + n), mode="wrap")
         sound += said / np.sqrt(np.mean(said**2)) * 10 ** (rng.uniform(-8, 0) / 20)

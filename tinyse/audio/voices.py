@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 import numpy as np
@@ -118,7 +118,7 @@ class Voice:
         return resample(np.frombuffer(data, "<i2") / 32768, header["rate"], RATE)
 
     def _exchange(self, line: bytes) -> tuple[dict[str, Any], bytes]:
-        stdin, stdout = self._process.stdin, self._process.stdout
+        stdin, stdout = self._pipes()
         try:
             stdin.write(line)
             stdin.flush()
@@ -136,10 +136,15 @@ class Voice:
                 "install the pinned espeakng-loader",
             ) from error
 
+    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        return self._process.stdin, self._process.stdout
+
     def _end(self) -> None:
+        stdin, stdout = self._pipes()
         with contextlib.suppress(BrokenPipeError):  # what a dead process did not take
-            self._process.stdin.close()
-        self._process.stdout.close()
+            stdin.close()
+        stdout.close()
         self._said.close()
         try:
             self._process.wait(_PATIENCE)

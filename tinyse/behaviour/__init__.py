@@ -84,6 +84,8 @@ def _parted(
     mixtures: MixtureList,
 ) -> tuple[list[MixtureRow | PairRow], list[MixtureRow | PairRow]]:
     """Clean rows and noisy ones; ready pairs are noisy."""
-    clean = [row for row in mixtures.rows if isinstance(row, MixtureRow) and row.snr_db is None]
+    clean: list[MixtureRow | PairRow] = [
+        row for row in mixtures.rows if isinstance(row, MixtureRow) and row.snr_db is None
+    ]
     names = {row.id for row in clean}
     return clean, [row for row in mixtures.rows if row.id not in names]

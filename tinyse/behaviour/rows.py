@@ -16,7 +16,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -183,5 +183,5 @@ def _all_starts(heard: Sequence[Heard]) -> dict[str, Any] | None:
     }
 
 
-def _rounded(value: float) -> float:
+def _rounded(value: SupportsFloat) -> float:
     return round(float(value), DIGITS)

@@ -19,7 +19,9 @@ class Bound:
 
     def holds(self, value: float) -> bool:
         """Whether the value is within the bound."""
-        return value >= self.least if self.least is not None else value <= self.most
+        return (self.least is None or value >= self.least) and (
+            self.most is None or value <= self.most
+        )
 
 
 BOUNDS = (

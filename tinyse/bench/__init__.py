@@ -15,11 +15,11 @@ from typing import Any
 from tinyse import __version__
 from tinyse.bench.firmware import BOARDS, firmware_figures, gated_figures, network_figures
 from tinyse.bench.timing import FRAME_MS, checksum, random_frames, timed
+from tinyse.compiled import MissingTool
 from tinyse.errors import InputError, MissingExtra, TinySEError
 from tinyse.files import packaged
 from tinyse.quant import quantise_for, read_weights
 from tinyse.runtimes import Runtime, open_runtime
-from tinyse.runtimes.compiled import MissingTool
 from tinyse.tflite.check import check_bytes, load
 from tinyse.tflite.write import serialise
 
@@ -58,12 +58,13 @@ def bench(files: Sequence[Path], runtimes: Sequence[str] = RUNTIMES) -> dict[str
     missing: dict[str, str] = {}
     models = []
     for path in files:
-        load(path)  # a damaged file is refused, though the step graph needs only the weights beside
+        # A damaged file is refused here, though the step graph needs only the weights beside.
+        width = load(path).network.layers[0].width
         opened = _open(path, runtimes, missing)
         firmware = _firmware(path, runtimes, missing)
         if not opened and not firmware:
             raise next(iter(_errors(path, runtimes)))
-        rows = timed(opened) if opened else []
+        rows = timed(opened, width) if opened else []
         models.append(
             {"model": _name(path), "file": path.name, "runtimes": rows, "firmware": firmware}
         )

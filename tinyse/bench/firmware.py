@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyse.bench.timing import FRAME_MS, random_frames
+from tinyse.compiled import MissingTool
 from tinyse.errors import InputError
 from tinyse.quant import IntegerNetwork
-from tinyse.runtimes.compiled import MissingTool
 from tinyse.runtimes.emulated import CortexM4, CortexM7, CortexM55, Emulated, code_bytes
 from tinyse.tflite.check import load
 
@@ -42,7 +42,7 @@ def network_figures(
     network: IntegerNetwork, boards: tuple[str, ...] = tuple(BOARDS)
 ) -> dict[str, Any]:
     """The same of a network that is in no file."""
-    frames = random_frames(_FRAMES, 0, network.input)[:, : network.layers[0].width]
+    frames = random_frames(_FRAMES, 0, network.input, network.layers[0].width)
     return {name: _figures(BOARDS[name](network), frames) for name in boards}
 
 

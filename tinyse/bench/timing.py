@@ -33,12 +33,12 @@ _BLOCKS, _FRAMES, _WARM_UP = 15, 40, 5
 FRAME_MS = 1000 * HOP / RATE
 
 
-def timed(runtimes: Sequence[Runtime]) -> list[dict[str, Any]]:
-    """One row a runtime, measured in turns; all of them run the same frames."""
-    blocks = {runtime.name: [] for runtime in runtimes}
+def timed(runtimes: Sequence[Runtime], width: int = BANDS) -> list[dict[str, Any]]:
+    """One row a runtime, measured in turns; all of them run the same frames of `width` features."""
+    blocks: dict[str, list[float]] = {runtime.name: [] for runtime in runtimes}
     for number in range(_BLOCKS + 1):
         for runtime in runtimes:
-            spent = _block(runtime, number)
+            spent = _block(runtime, number, width)
             if number:  # the first block warms caches and is not counted
                 blocks[runtime.name].append(spent)
     medians = {name: float(np.median(spent)) for name, spent in blocks.items()}
@@ -54,16 +54,16 @@ def timed(runtimes: Sequence[Runtime]) -> list[dict[str, Any]]:
             "real_time": round(medians[runtime.name] / FRAME_MS, 5),
             "against_first": round(medians[runtime.name] / first, 5),
             "arena_bytes": runtime.info.arena_bytes,
-            "crc32": checksum(runtime),
+            "crc32": checksum(runtime, width),
         }
         for runtime in runtimes
     ]
 
 
-def _block(runtime: Runtime, number: int) -> float:
+def _block(runtime: Runtime, number: int, width: int) -> float:
     """Milliseconds a frame over one block of frames that no block before had."""
     assert runtime.info.input is not None  # of an integer runtime
-    frames = random_frames(_FRAMES, number, runtime.info.input)
+    frames = random_frames(_FRAMES, number, runtime.info.input, width)
     for frame in frames[:_WARM_UP]:
         runtime.step(frame)
     begin = time.perf_counter()
@@ -78,16 +78,18 @@ def _block(runtime: Runtime, number: int) -> float:
     return 1000 * (time.perf_counter() - begin) / _FRAMES
 
 
-def random_frames(count: int, seed: int, of: Quantisation) -> NDArray[np.integer]:
-    """Feature frames [count, 128] over the whole range; no kernel's time depends on them."""
+def random_frames(
+    count: int, seed: int, of: Quantisation, width: int = BANDS
+) -> NDArray[np.integer]:
+    """Feature frames [count, width] over the whole range; no kernel's time depends on them."""
     low, high = of.bounds
-    steps = np.random.default_rng(seed).integers(low, high + 1, (count, BANDS))
+    steps = np.random.default_rng(seed).integers(low, high + 1, (count, width))
     return steps.astype(of.dtype)
 
 
-def checksum(runtime: Runtime) -> str:
+def checksum(runtime: Runtime, width: int = BANDS) -> str:
     """CRC-32 of the masks of 40 fixed frames from a reset: equal where runtimes are."""
     assert runtime.info.input is not None
     runtime.reset()
-    masks = runtime.run(random_frames(_FRAMES, 0, runtime.info.input))
+    masks = runtime.run(random_frames(_FRAMES, 0, runtime.info.input, width))
     return f"{zlib.crc32(masks.tobytes()):08x}"

@@ -41,7 +41,14 @@ import click
     help="Folder of the corpus; offline, with it survivors are solved for again.",
 )
 @click.option("-o", "--out", "run", type=click.Path(path_type=Path), help="Folder [runs/NAME].")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    envvar="TINYSE_COMPRESS_SET",
+    help="Override a key.",
+)
 @click.option("--seed", type=int, help="Short for --set train.seed=SEED.")
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
 @click.option(

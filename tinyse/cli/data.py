@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tinyse.errors import CheckFailed
 
 if TYPE_CHECKING:
-    from tinyse.audio.corpora import Corpus
+    from tinyse.audio.corpora import Corpus, Kind, Split
     from tinyse.audio.data_check import Checked
 
 _FOLDER = click.Path(path_type=Path)
@@ -98,15 +98,22 @@ def prepare(
 
 @command.command()
 @click.argument("manifest", type=_FOLDER)
+@click.option(
+    "--where",
+    default="local",
+    show_default=True,
+    metavar="local|ray://HOST:PORT",
+    help="This machine, or a Ray cluster that sees the same folders.",
+)
 @click.option("--workers", type=click.IntRange(min=1), help="Processes (default: one a core).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def check(manifest: Path, workers: int | None, as_json: bool) -> None:
+def check(manifest: Path, where: str, workers: int | None, as_json: bool) -> None:
     """Read every file of MANIFEST once and report the bad ones; exit 1 when there are any."""
     from tinyse.audio.data_check import check as read_all
     from tinyse.cli.progress import bar
 
     with bar("files read") as tell:
-        checked = read_all(manifest, workers, progress=tell)
+        checked = read_all(manifest, workers, tell, where)
     if as_json:
         click.echo(json.dumps(_check_document(checked), ensure_ascii=False, indent=1))
     else:
@@ -131,7 +138,7 @@ def check(manifest: Path, workers: int | None, as_json: bool) -> None:
 )
 @click.option("--force", is_flag=True, help="Replace OUT.")
 def draw(
-    manifest: Path, out: Path, split: str, rows: int, rooms: bool, seed: int, force: bool
+    manifest: Path, out: Path, split: Split, rows: int, rooms: bool, seed: int, force: bool
 ) -> None:
     """Draw a fixed mixture list from a split of MANIFEST.
 
@@ -165,8 +172,9 @@ def _print_check(checked: Checked) -> None:
 
 
 def _print_corpus(corpus: Corpus, as_json: bool) -> None:
-    parts = [_part(corpus, kind, split) for kind in ("speech", "noise")
-             for split in ("train", "valid", "test")]  # fmt: skip
+    from tinyse.audio.corpora import KINDS, SPLITS
+
+    parts = [_part(corpus, kind, split) for kind in KINDS for split in SPLITS]
     manifest = str(corpus.root / corpus.name)
     if as_json:
         document = {"schema": 1, "manifest": manifest, "sha256": corpus.sha256, "parts": parts}
@@ -177,7 +185,7 @@ def _print_corpus(corpus: Corpus, as_json: bool) -> None:
         click.echo("{kind:7} {split:6} {minutes:8.1f} minutes  {groups:5} groups".format(**part))
 
 
-def _part(corpus: Corpus, kind: str, split: str) -> dict[str, object]:
+def _part(corpus: Corpus, kind: Kind, split: Split) -> dict[str, Any]:
     from tinyse.audio.corpora import RATE
 
     intervals = corpus.select(kind, split)

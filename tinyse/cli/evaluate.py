@@ -61,12 +61,19 @@ TEST_LIST = "mixtures_test.csv"
     help="Write noisy, enhanced and clean sound of the --worst rows there.",
 )
 @click.option("--force", is_flag=True, help="Write into a DIR that holds something already.")
+@click.option(
+    "--where",
+    default="local",
+    show_default=True,
+    metavar="local|ray://HOST:PORT",
+    help="This machine, or a Ray cluster that sees the same folders.",
+)
 @click.option("--workers", type=int, help="Processes.  [default: one a core]")
 @click.option("--rows", is_flag=True, help="JSON with each row's scores; implies --json.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 def command(
     model, listed, data, runtime, against, metrics, ceiling, peers, with_behaviour, limit, part,
-    worst, audio, force, workers, rows, as_json,
+    worst, audio, force, where, workers, rows, as_json,
 ) -> None:  # fmt: skip
     """Score MODEL, a run, a published model's name or folder, or a .tflite, on a fixed list.
 
@@ -97,6 +104,7 @@ def command(
             limit=limit,
             part=_part(part),
             workers=workers,
+            where=where,
             with_rows=rows,
             worst=worst,
             progress=tell,
@@ -104,7 +112,7 @@ def command(
     if audio is not None:
         write_worst([row["id"] for row in result["worst"]], mixtures, model, audio, runtime)
     if with_behaviour:
-        result["behaviour"] = _behaviour(model, mixtures, runtime, limit, workers)
+        result["behaviour"] = _behaviour(model, mixtures, runtime, limit, where, workers)
     for fault in result["faults"]:
         click.echo(f"fault: {fault}", err=True)
     click.echo(
@@ -116,13 +124,19 @@ def command(
         click.echo("\n" + behaviour_text(result["behaviour"]))
 
 
-def _behaviour(model, mixtures, runtime, limit, workers) -> dict:
+def _behaviour(model, mixtures, runtime, limit, where, workers) -> dict:
     from tinyse.behaviour import ROWS, behaviour
     from tinyse.cli.progress import bar
 
     with bar("rows heard") as tell:
         return behaviour(
-            model, mixtures, runtime, limit=limit or ROWS, workers=workers, progress=tell
+            model,
+            mixtures,
+            runtime,
+            limit=limit or ROWS,
+            workers=workers,
+            where=where,
+            progress=tell,
         )
 
 
@@ -135,6 +149,7 @@ def chosen_list(listed: Path | None, data: Path | None):
     from tinyse.audio.lists import find_list, read_list
 
     if listed is None:
+        assert data is not None  # one of both was asked for
         return read_list(data / TEST_LIST)
     given = click.get_current_context().get_parameter_source("data") is ParameterSource.COMMANDLINE
     if given and listed.exists():

@@ -10,7 +10,7 @@ import click
 
 
 @click.command(name="inspect")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("model", type=click.Path(path_type=Path))
 @click.option("--block", "blocks", multiple=True, metavar="RxC", help="Block shape [4x4].")
 @click.option(
     "--accelerator",
@@ -19,15 +19,16 @@ import click
     help="microNPU whose weight encoder npu_weights counts for.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
-def command(file: Path, blocks: tuple[str, ...], accelerator: str, as_json: bool) -> None:
-    """Sparsity, bytes and multiply-accumulates of FILE, a .tflite.
+def command(model: Path, blocks: tuple[str, ...], accelerator: str, as_json: bool) -> None:
+    """Sparsity, bytes and multiply-accumulates of MODEL: a .tflite, a run or a published model.
 
     The first --block is the shape whose live blocks are counted as multiply-accumulates.
     """
     from tinyse.audit import DEFAULT_BLOCK, inspect, parse_block
+    from tinyse.cli.naming import exported_file
 
     shapes = tuple(parse_block(block) for block in blocks) or (DEFAULT_BLOCK,)
-    found = inspect(file, shapes, accelerator)
+    found = inspect(exported_file(model), shapes, accelerator)
     if as_json:
         click.echo(json.dumps(found, indent=1))
     else:

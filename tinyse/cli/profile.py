@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 
 @click.command(name="profile")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("model", type=click.Path(path_type=Path))
 @click.option("--npu", default="ethos-u55-128", show_default=True, help="Name or hardware file.")
 @click.option("--memory", help="Where weights lie: flash, sram or dram [the NPU's first].")
 @click.option("--system", help="Memory system [the NPU's first with that memory].")
@@ -24,7 +25,7 @@ import click
 @click.option("--force", is_flag=True, help="Replace the page.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 def command(
-    file,
+    model,
     npu,
     memory,
     system,
@@ -38,11 +39,14 @@ def command(
     force,
     as_json,
 ) -> None:
-    """Cycles, bytes and energy of FILE, a .tflite, on an Arm Ethos-U, from the file alone.
+    """Cycles, bytes and energy of MODEL on an Arm Ethos-U, from the exported file alone.
+
+    MODEL is a .tflite, a run or a published model.
 
     --what-if takes clock, MEMORY.bandwidth, MEMORY.latency, tile, encoded, sparsity,
     LAYER.sparsity, block, levels and limit; docs/cost_model.md says in what units.
     """
+    from tinyse.cli.naming import exported_file
     from tinyse.npu import (
         MODES,
         changed_target,
@@ -57,6 +61,7 @@ def command(
     )
     from tinyse.npu import advise as advice
 
+    file = exported_file(model)
     _check_choices(mode, MODES, against, rank, advise, html, force)
     asked = parse_what_if(what_if)
     memory = memory or default_memory(load_hardware(npu))
@@ -68,7 +73,7 @@ def command(
             "file": file.name,
             "ranking": ranking(file, targets, mode, asked),
         }
-        show = _print_ranking
+        show: Callable[..., None] = _print_ranking
     elif advise:
         found = {"schema": 1, "file": file.name, "npu": target.hardware.name,
                  "advice": advice(file, target, mode, what_if)}  # fmt: skip
@@ -121,7 +126,7 @@ def _table(*columns: str, names: int = 1) -> Any:
     table = Table(box=None, pad_edge=False)
     for index, column in enumerate(columns):
         is_name = index < names
-        justify = "left" if is_name else "right"
+        justify: Literal["left", "right"] = "left" if is_name else "right"
         table.add_column(column, justify=justify, no_wrap=not is_name, overflow="fold")
     return table
 

@@ -28,7 +28,7 @@ def command(npu: str | None, as_json: bool) -> None:
         return
     hardware = load_hardware(npu)
     systems = [load_system(name) for name in hardware.systems]
-    found = {
+    found: dict[str, Any] = {
         "schema": 1,
         "hardware": _without_absent(msgspec.to_builtins(hardware)),
         "systems": [_without_absent(msgspec.to_builtins(system)) for system in systems],

@@ -20,7 +20,14 @@ import click
 @click.option(
     "-o", "--run", "run", type=click.Path(path_type=Path), help="Run folder.  [default: runs/NAME]"
 )
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    envvar="TINYSE_TRAIN_SET",
+    help="Override a key.",
+)
 @click.option("--seed", type=int, help="Short for --set train.seed=SEED.")
 @click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
 @click.option(

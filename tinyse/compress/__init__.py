@@ -26,7 +26,7 @@ from tinyse.errors import InputError, TinySEError
 from tinyse.features import BANDS, Normalisation
 from tinyse.files import atomic_file, packaged, read_json, sha256, write_json, write_text
 from tinyse.quant import FloatNetwork, read_weights
-from tinyse.recipe import Recipe, make_recipe, read_recipe, to_toml
+from tinyse.recipe import Compress, Recipe, make_recipe, read_recipe, to_toml
 
 CONTROL = "control"  # the folder of the control's run, in the run
 # A method that trains ends at other bytes than pruning by magnitude says it will.
@@ -68,12 +68,13 @@ def compress(
     weights = folder / "weights.npz"
     recipe = _recipe(folder, overrides)
     network = read_weights(weights)  # says what is wrong with the file
-    pruning = Pruning(_arrays(weights), recipe.compress)
-    offline = recipe.compress.method == "offline"
+    settings = _settings(recipe)
+    pruning = Pruning(_arrays(weights), settings)
+    offline = settings.method == "offline"
     if budget is not None:
         aimed = budget.limit if offline else int(_AIM * budget.limit)
         recipe = _with(recipe, levels=(pruning.sparsity_for(aimed, budget.account),))
-    for level in recipe.compress.levels:
+    for level in _settings(recipe).levels:
         pruning.shares(level)  # refused before anything is read or written
     recipe = _named(recipe, folder, network, budget)
     if control:
@@ -84,6 +85,7 @@ def compress(
     else:
         record = _trained(recipe, weights, data, run, budget, resume, force, tell)
     if control:
+        assert data is not None  # `_refuse_control` has seen to it
         record = _with_control(recipe, data, run, record, force, tell)
     return run, record
 
@@ -112,8 +114,13 @@ def _arrays(path: Path) -> Arrays:
         return {name: file[name] for name in file.files}
 
 
+def _settings(recipe: Recipe) -> Compress:
+    assert recipe.compress is not None  # of a compressed run's recipe
+    return recipe.compress
+
+
 def _with(recipe: Recipe, **changes: Any) -> Recipe:
-    table = msgspec.structs.replace(recipe.compress, **changes)
+    table = msgspec.structs.replace(_settings(recipe), **changes)
     return msgspec.structs.replace(recipe, compress=table)
 
 
@@ -122,7 +129,7 @@ def _named(recipe: Recipe, folder: Path, network: FloatNetwork, budget: Budget |
 
     `lstm_256-block4x4-0.75-magnitude`, or in place of the level `200000-zip`
     """
-    settings = recipe.compress
+    settings = _settings(recipe)
     asked = f"{settings.levels[-1]:.4f}".rstrip("0")
     if budget is not None:
         asked = f"{budget.limit}-{budget.account}"
@@ -147,12 +154,12 @@ def _offline(
     if (run / "run.json").exists() and not force:
         raise InputError("holds a run already", run, "use --force or another folder")
     frames = None
-    if data is not None and recipe.compress.resolve:
+    if data is not None and _settings(recipe).resolve:
         _refuse_other_features(network, weights)
         frames = calibration(recipe, data, Normalisation(network.mean, network.std))
-    pruning = Pruning(_arrays(weights), recipe.compress, frames)
+    pruning = Pruning(_arrays(weights), _settings(recipe), frames)
     if budget is None:
-        levels = recipe.compress.levels
+        levels = _settings(recipe).levels
         found = prune_levels(pruning, levels)
     else:
         level, arrays = prune_to_bytes(pruning, budget.limit, budget.account)
@@ -203,14 +210,14 @@ def _trained(
     from tinyse.training.compress import train_compressed
 
     record = train_compressed(recipe, weights, data, run, resume, force, tell)
-    record |= {"padded": Pruning(_arrays(weights), recipe.compress).padded}
+    record |= {"padded": Pruning(_arrays(weights), _settings(recipe)).padded}
     if budget is not None:
         record["budget"] = _spent(budget, _arrays(run / "weights.npz"))
     write_json(run / "run.json", record)
     if budget is not None and record["budget"]["bytes"] > budget.limit:
         over = record["budget"]["bytes"] - budget.limit
         what = f"ended {over:,} bytes above {budget.limit:,} ({budget.account})"
-        raise TinySEError(what, run, f"ask for a sparsity above {recipe.compress.levels[-1]:.4f}")
+        raise TinySEError(what, run, f"ask for a sparsity above {_settings(recipe).levels[-1]:.4f}")
     return record
 
 
@@ -221,15 +228,16 @@ def _spent(budget: Budget, arrays: Arrays) -> dict:
 
 def _write(folder: Path, recipe: Recipe, arrays: Arrays) -> None:
     with atomic_file(folder / "weights.npz") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # no key is called allow_pickle
     units = {layer.name: layer.units for layer in read_weights(folder / "weights.npz").layers}
     shape = recipe.network.resized(units)
     write_text(folder / "recipe.toml", to_toml(msgspec.structs.replace(recipe, network=shape)))
 
 
 def _refuse_control(recipe: Recipe, data: Path | None) -> None:
-    if recipe.compress.structure != "unit":
-        what = f"a {recipe.compress.structure} structure leaves the shape as it was"
+    structure = _settings(recipe).structure
+    if structure != "unit":
+        what = f"a {structure} structure leaves the shape as it was"
         raise InputError(what, "--control", "use --structure unit")
     if data is None:
         raise InputError("is needed by --control", "--data", "name the folder of the corpus")

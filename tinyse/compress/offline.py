@@ -141,5 +141,5 @@ def bytes_of(arrays: Weights, account: str) -> int:
         raise InputError(what, "--account", remedy)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.npz"
-        np.savez(path, **arrays)
+        np.savez(path, **arrays)  # type: ignore[arg-type]  # no key is called allow_pickle
         return account_bytes(quantise_network(read_weights(path), "budget"), account)

@@ -106,8 +106,9 @@ def read_normalisation(path: Path, weights: Path | None = None) -> Normalisation
             what = "carries no feature statistics (metadata tinyse.features)"
             raise InputError(what, path, f"keep {WEIGHTS} beside it, or export it again")
         network = read_weights(weights)
-        statistics = network.mean, network.std
-    mean, std = statistics
+        mean, std = network.mean, network.std
+    else:
+        mean, std = statistics
     if len(mean) != BANDS or not (np.isfinite(mean).all() and np.isfinite(std).all()):
         what = f"expected finite statistics of {BANDS} bands, got {len(mean)}"
         raise InputError(what, path, "export it again")

@@ -51,7 +51,7 @@ class Passed:
 
 def samples_of(data: bytes) -> NDArray[np.float32]:
     """Samples [n], full scale 1.0, of 16-bit little-endian bytes [2 n]."""
-    return np.frombuffer(data, "<i2").astype(np.float32) / FULL_SCALE
+    return np.frombuffer(data, "<i2").astype(np.float32) / np.float32(FULL_SCALE)
 
 
 def bytes_of(sound: NDArray) -> bytes:
@@ -106,7 +106,8 @@ def _enhanced(source: BinaryIO, stream: BlockStream, passed: Passed) -> Iterator
 def _arriving(source: BinaryIO) -> Iterator[bytes]:
     """What comes, as it comes; a WAV header is no sound."""
     first = True
-    while data := source.read1(MOST_BYTES):
+    # BinaryIO has no read1, but the buffer of a pipe has.
+    while data := source.read1(MOST_BYTES):  # type: ignore[attr-defined]
         if first and data[:4] == b"RIFF" and data[8:12] == b"WAVE":
             raise InputError("is a WAV file, not raw samples", "stdin", REMEDY)
         first = False

@@ -40,6 +40,9 @@ def corpus_of(mixtures: MixtureList) -> Corpus | None:
     return Corpus(frozenset(trained), spoken)
 
 
+_SEEN = {True: "seen", False: "unseen", None: None}
+
+
 def breakdown(rows: Sequence[Row], corpus: Corpus | None) -> dict[str, Any]:
     """`by_noise`, `by_seen` and `by_language` of the headline rows, as far as they are known."""
     found: dict[str, Any] = {}
@@ -47,7 +50,7 @@ def breakdown(rows: Sequence[Row], corpus: Corpus | None) -> dict[str, Any]:
     if classes:
         found["by_noise"] = {name: _noise_class(name, of, corpus) for name, of in classes.items()}
     if corpus is not None:
-        seen = _grouped(rows, lambda row: {True: "seen", False: "unseen"}.get(_seen(row, corpus)))
+        seen = _grouped(rows, lambda row: _SEEN[_seen(row, corpus)])
         found["by_seen"] = {name: _gains(of) for name, of in seen.items()}
         spoken = _grouped(rows, lambda row: corpus.languages.get(row.group))
         found["by_language"] = {name: _gains(of) for name, of in spoken.items()}

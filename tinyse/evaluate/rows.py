@@ -69,7 +69,9 @@ class Row:
     @property
     def sdr_gain(self) -> float:
         """Output minus input, dB; both are always there."""
-        return self.scores["out"]["sdr"] - self.scores["in"]["sdr"]
+        out, before = self.scores["out"]["sdr"], self.scores["in"]["sdr"]
+        assert out is not None and before is not None
+        return out - before
 
 
 def _of_samples(score: Callable) -> Callable[[Reference, NDArray], float | None]:
@@ -108,7 +110,7 @@ def _fault(samples: NDArray) -> str | None:
     if level < SILENCE_DBFS:
         return f"is silent ({level:.0f} dBFS)"
     # A single sample may leave full scale: a target whose noise took a peak away from the mixture.
-    clipped = max(clipped_samples(samples), np.count_nonzero(np.abs(samples) > 1))
+    clipped = max(clipped_samples(samples), int(np.count_nonzero(np.abs(samples) > 1)))
     if clipped > CLIPPED_SHARE * len(samples):
         return f"is clipped ({clipped} of {len(samples)} samples at or beyond full scale)"
     return None

@@ -9,7 +9,7 @@ row out of that metric, and is counted.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 
@@ -61,8 +61,8 @@ def against_of(rows: Sequence[Row], headline: tuple[float, ...] | None) -> dict[
         if losses:
             found[f"{metric}_loss"] = mean(loss for _, loss in losses)
             found[f"{metric}_loss_ci95"] = ci95(losses)
-    losses = [loss for _, loss in paired(chosen, "sdr", "against", "out")]
-    found["sdr_loss_p95"] = rounded(np.percentile(losses, 95))
+    of_sdr = [loss for _, loss in paired(chosen, "sdr", "against", "out")]
+    found["sdr_loss_p95"] = rounded(np.percentile(of_sdr, 95))
     found["by_snr"] = {
         condition: {"sdr_loss": mean(v for _, v in paired(group, "sdr", "against", "out"))}
         for condition, group in _by_condition(rows)
@@ -98,11 +98,8 @@ def _of_condition(rows: Sequence[Row], condition: str, metrics: Sequence[str]) -
 
 def means(rows: Sequence[Row], metric: str, signal: str = "out") -> dict[str, Any]:
     """Mean of a metric of the input, of a signal, and of the gain, over rows that have both."""
-    both = [
-        (row.scores["in"][metric], row.scores[signal][metric])
-        for row in rows
-        if row.scores["in"][metric] is not None and row.scores[signal][metric] is not None
-    ]
+    sides = ((row.scores["in"][metric], row.scores[signal][metric]) for row in rows)
+    both = [(a, b) for a, b in sides if a is not None and b is not None]
     found: dict[str, Any] = {
         f"{metric}_in": mean(before for before, _ in both),
         f"{metric}_out": mean(after for _, after in both),
@@ -131,6 +128,6 @@ def mean(values: Iterable[float]) -> float | None:
     return rounded(np.mean(values)) if values else None
 
 
-def rounded(value: float) -> float:
+def rounded(value: SupportsFloat) -> float:
     """A score as it is written."""
     return round(float(value), DIGITS)

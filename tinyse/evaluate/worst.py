@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tinyse.audio.io import write_audio
 from tinyse.audio.lists import MixtureList
 from tinyse.enhance import open_enhancer
@@ -27,7 +30,8 @@ def _described(row: Row) -> dict[str, Any]:
     facts = {
         "id": row.id, "group": row.group, "noise_class": row.noise_class, "snr_db": row.snr_db,
     }  # fmt: skip
-    scores = {f"sdr_{side}": rounded(row.scores[side]["sdr"]) for side in ("in", "out")}
+    sides = {side: row.scores[side]["sdr"] for side in ("in", "out")}
+    scores = {f"sdr_{side}": rounded(sdr) for side, sdr in sides.items() if sdr is not None}
     return facts | scores | {"sdr_gain": rounded(row.sdr_gain)}
 
 
@@ -51,7 +55,7 @@ def write_worst(
     listed = {row.id: row for row in mixtures.rows}
     for place, name in enumerate(ids, start=1):
         mixture = rendered(mixtures, listed[name])
-        sounds = {
+        sounds: dict[str, NDArray[np.floating]] = {
             "noisy": mixture.mixture,
             "enhanced": enhancer.whole(mixture.mixture),
             "clean": mixture.target,

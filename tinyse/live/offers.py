@@ -68,6 +68,7 @@ def _named(found: Sequence[ModelFiles]) -> tuple[Offer, ...]:
     offers: dict[str, Offer] = {}
     for model in found:
         path = model.exported or model.weights
+        assert path is not None  # `find_model` refuses a folder with neither
         name, number = model.name, 2
         while name in offers:
             name, number = f"{model.name} ({number})", number + 1

@@ -10,6 +10,7 @@ Source: `FindBlockConfig` of `ethosu/regor/architecture/ethosu55/ethos_u55.cpp`,
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,7 +78,7 @@ class _Search:
         self.largest = hardware.array.largest_block_outputs
         self.input_step = _input_step(operation.bits, self.input[2], self.kernel_first)
 
-    def candidates(self):
+    def candidates(self) -> Iterator[Shape]:
         """Shapes of output blocks, deeper ones last, wider ones after narrower."""
         limits = [
             up(min(size, most), step)
@@ -88,7 +89,7 @@ class _Search:
                 for width in range(self.micro[1], limits[1] + 1, self.micro[1]):
                     yield height, width, depth
 
-    def _depths(self, most: int):
+    def _depths(self, most: int) -> Iterator[int]:
         step, channels = self.micro[2], self.output[2]
         depth = max(step, min(most, SPLIT_CHANNELS))
         while True:

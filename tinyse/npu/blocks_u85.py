@@ -52,7 +52,7 @@ def _micro_block(operation: Operation, hardware: Hardware, first: bool) -> Shape
     """Of the micro-blocks that the operation can use, the one that pads the output least."""
     macs, wide = hardware.array.macs_per_cycle, operation.bits == 16
     one = operation.kernel.size == (1, 1) and not first
-    choices = []
+    choices: list[tuple[int, int, Shape]] = []
     for micro in hardware.array.micro_blocks_outputs:
         # The smaller two have a flat micro-block for what sees one input channel an output.
         flat = macs <= 256 and micro[2] == 16

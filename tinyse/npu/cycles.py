@@ -118,8 +118,8 @@ def count_cycles(
         total = int(paced_out * array.blocks + paced_mac)
     total += (read if part.is_first else 0) + (write if part.is_last else 0)
     busy, waiting = array.cycles(weights_at_once=True), array.cycles(weights_alone=True)
-    parts = (int(value * array.blocks) for value in (busy, waiting, scaling))
-    return Cycles(total, *parts, ends=read + write)
+    busy, waiting, scaling = (int(n * array.blocks) for n in (busy, waiting, scaling))
+    return Cycles(total, busy, waiting, scaling, ends=read + write)
 
 
 def _transfers(operation: Operation, block: Block, target: Target) -> tuple[int, int]:
@@ -269,7 +269,7 @@ def _per_element_u55(operation: Operation, output: Output) -> float:
         own = output.max_pool_cycles_per_element
     else:
         own = output.other_cycles_per_element
-    fused = 0.0
+    fused: float | None = 0.0
     if operation.activations:
         is_relu = operation.activations[0] == "Relu"
         fused = output.relu_cycles_per_element if is_relu else output.table_cycles_per_element

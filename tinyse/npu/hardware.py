@@ -15,15 +15,15 @@ loaded: keys, types, ranges, and the systems that it names.
 from __future__ import annotations
 
 import difflib
+import os
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
 from tinyse.errors import InputError
-from tinyse.files import packaged, read_bytes
+from tinyse.files import packaged, read_toml
 
 SCHEMA = 1
 MEMORIES = ("flash", "sram", "dram")
@@ -43,7 +43,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """A table of the file."""
 
 
-class Array(Table):
+class Array(Table, frozen=True):
     source: Text
     macs_per_cycle: Count
     cores: Count
@@ -54,7 +54,7 @@ class Array(Table):
     largest_block_outputs: Size
 
 
-class Output(Table):
+class Output(Table, frozen=True):
     """Cycles per output element of the output stage.  The Ethos-U55 depends on the operation."""
 
     source: Text
@@ -70,7 +70,7 @@ class Output(Table):
     activation_cycles_per_element: PerElement | None = None
 
 
-class SharedRam(Table):
+class SharedRam(Table, frozen=True):
     """One RAM for inputs, accumulators and tables, in banks (Ethos-U55 and U65)."""
 
     source: Text
@@ -86,7 +86,7 @@ class SharedRam(Table):
     accumulator_40_granule_banks: Count
 
 
-class Rams(Table):
+class Rams(Table, frozen=True):
     """A RAM for each purpose, and how much each channel can have under way (Ethos-U85)."""
 
     source: Text
@@ -102,7 +102,7 @@ class Rams(Table):
     scale_read_words: Count
 
 
-class Decoder(Table):
+class Decoder(Table, frozen=True):
     """Weights that a core decodes in a cycle: from `least` up to `most` as zeros grow."""
 
     source: Text
@@ -114,7 +114,7 @@ class Decoder(Table):
     counted_by_estimator: bool  # else it counts in mode `measured` alone
 
 
-class Skipping(Table):
+class Skipping(Table, frozen=True):
     """A design that neither fetches nor multiplies a tile of weights that are all zero."""
 
     source: Text
@@ -125,13 +125,13 @@ class Skipping(Table):
     compressed: bool  # live tiles go through the base's encoder; else a byte a weight
 
 
-class Energy(Table):
+class Energy(Table, frozen=True):
     source: Text
     mac_pj: Picojoules
     sram_pj_per_byte: Picojoules
 
 
-class Memory(Table):
+class Memory(Table, frozen=True):
     bytes_per_cycle: Rate
     read_latency_cycles: Cycles
     write_latency_cycles: Cycles
@@ -141,13 +141,13 @@ class Memory(Table):
     writes_under_way: Cycles
 
 
-class External(Memory):
+class External(Memory, frozen=True):
     kind: Literal["flash", "dram"]
     read_pj_per_byte: Picojoules
     read_pj_source: Text
 
 
-class System(Table):
+class System(Table, frozen=True):
     """Clock and memories around an NPU; bandwidths in bytes per cycle of its clock."""
 
     source: Text
@@ -161,7 +161,7 @@ class System(Table):
     compiled_for: Text | None = None
 
 
-class Hardware(Table):
+class Hardware(Table, frozen=True):
     """One NPU."""
 
     schema: Literal[1]
@@ -244,7 +244,7 @@ def load_system(name: str, folder: Path | None = None, asked_by: object = "syste
     folders = [hardware_folder()] if folder is None else [folder, hardware_folder()]
     for place in folders:
         path = place / "systems" / f"{name}.toml"
-        if path.exists():
+        if os.path.exists(path):
             return _parsed(path, System)
     known = sorted(path.stem for path in (hardware_folder() / "systems").glob("*.toml"))
     raise InputError(f"unknown memory system {name!r}", asked_by, _suggest(name, known))
@@ -284,7 +284,7 @@ def _find(name: str) -> Path:
     if name.endswith(".toml"):
         return Path(name)
     path = hardware_folder() / f"{name}.toml"
-    if not re.fullmatch(r"[\w.-]+", name) or not path.exists():
+    if not re.fullmatch(r"[\w.-]+", name) or not os.path.exists(path):
         raise InputError(f"unknown NPU {name!r}", "--npu", _suggest(name, hardware_names()))
     return path
 
@@ -298,10 +298,7 @@ Struct = TypeVar("Struct", bound=Table)
 
 
 def _parsed(path: Path, kind: type[Struct]) -> Struct:
-    try:
-        document = tomllib.loads(read_bytes(path).decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"is not TOML ({error})", path, "correct the line") from error
+    document = read_toml(path, "correct the line")
     _check_keys(document, kind, path, "")
     try:
         return msgspec.convert(document, kind, strict=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -183,13 +184,16 @@ class Lowering:
         tensor = self.tensor(index)
         if tensor.data is None or tensor.is_variable:
             self.refuse(f"{self.label(index)}: expected a constant")
+        assert tensor.data is not None
         return tensor.data
 
     def weights(self, index: int) -> NDArray[np.integer]:
         """The values of a weight tensor, zero as 0; unpacked where the file holds them packed."""
         writer = self.writer.get(index)
-        packed = writer is not None and writer.name == "CUSTOM TFLM_DECODE"
-        data = self._unpacked(writer, index) if packed else self.constant(index)
+        if writer is not None and writer.name == "CUSTOM TFLM_DECODE":
+            data = self._unpacked(writer, index)
+        else:
+            data = self.constant(index)
         tensor = self.tensor(index)
         if tensor.type != "int8" or not data.size:
             what = f"{tensor.type} weights {list(tensor.shape)}"
@@ -228,7 +232,7 @@ class Lowering:
             self.refuse(f"{operator.name} with activation {number} has no known cost")
         return ACTIVATION_NAMES[number]
 
-    def add(self, kind: str, operator: Operator, inputs: tuple[View, ...], **more) -> Draft:
+    def add(self, kind: str, operator: Operator, inputs: tuple[View, ...], **more: Any) -> Draft:
         """Append a draft that writes the operator's output."""
         output = operator.outputs[0]
         more.setdefault("activations", self.activations(operator))

@@ -13,7 +13,7 @@ Source: `ethosu/regor/compiler/lstm.cpp` of ethos-u-vela 5.2.0.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,7 +111,9 @@ class LSTM:
     def _product(self, name: str, vector: View, matrix: NDArray[np.integer]) -> View:
         return self._add("FullyConnected", name, (vector,), weights=matrix[:, None, None, :])
 
-    def _add(self, kind: str, name: str, inputs: tuple, output: View | None = None, **more) -> View:
+    def _add(
+        self, kind: str, name: str, inputs: tuple, output: View | None = None, **more: Any
+    ) -> View:
         if output is None:
             made = Map(f"{self.name}/{name}", (1, 1, self.units), 16)
             output = View(made, made.shape)

@@ -55,7 +55,7 @@ def find_tiles(weights: NDArray[np.integer], tile: Tile) -> Tiles:
     padded[:outputs, :, :inputs] = weights.reshape(outputs, height * width, inputs)
     split = padded.reshape(-1, rows, height * width, padded.shape[2] // columns, columns)
     values = split.transpose(0, 2, 3, 1, 4).reshape(-1, rows, columns)
-    return Tiles(values, values.any(axis=(1, 2)))
+    return Tiles(values, np.asarray(values.any(axis=(1, 2))))
 
 
 def stored_tiles(tiles: Tiles, stored: Stored, skipping: Skipping) -> Stored:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
 from tinyse.npu.blocks import Block, choose_block
 from tinyse.npu.blocks_u85 import choose_block_u85
@@ -114,7 +115,7 @@ def stream_order(operation: Operation, block: Block, target: Target, sparse: boo
 def _order_u85(operation: Operation, block: Block, target: Target, sparse: bool) -> Order:
     array, wide = target.hardware.array, operation.bits == 16
     columns, feed = block.inputs[2], 16 if sparse else 8
-    more = {"decoders": array.cores, "serpentine": True}
+    more: dict[str, Any] = {"decoders": array.cores, "serpentine": True}
     if operation.is_depthwise:
         macs = array.macs_per_cycle
         extra = 0 if not wide and macs <= 256 else 2
@@ -188,7 +189,7 @@ def _best_format(operation: Operation, target: Target) -> tuple[Block, Stored]:
                 stream = encode_fast(operation.weights, order, raw=is_sparse)
                 records = scale_bytes(operation, target, block)
                 found.append((block, Stored(stream, records, True, is_sparse)))
-    return min(found, key=lambda pair: _format_cycles(operation, *pair, target))
+    return min(found, key=lambda pair: _format_cycles(operation, pair[0], pair[1], target))
 
 
 def _format_cycles(operation: Operation, block: Block, stored: Stored, target: Target) -> int:

@@ -17,6 +17,7 @@ import difflib
 import math
 import re
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -74,9 +75,11 @@ def parse_what_if(text: str) -> WhatIf:
 
 def _with(asked: WhatIf, key: str, value: str) -> WhatIf:
     if key in ("tile", "block"):
-        return replace(asked, **{key: _tile(key, value)})
+        tile: dict[str, Any] = {key: _tile(key, value)}
+        return replace(asked, **tile)
     if key in ("levels", "limit"):
-        return replace(asked, **{key: int(_number(key, value, RANGES[key]))})
+        count: dict[str, Any] = {key: int(_number(key, value, RANGES[key]))}
+        return replace(asked, **count)
     if key == "sparsity" or key.endswith(".sparsity"):
         layer = key.removesuffix("sparsity").removesuffix(".")
         share = _number(key, value, RANGES["sparsity"])

@@ -1,8 +1,11 @@
 """The C tables of sigmoid and tanh: `firmware_harness/src/tables.c` is this module's text.
 
-TFLite interpolates T[|v| >> bits] linearly, v = 3 x, and puts the sign back, rounding by it.  With
-the sign, the rounding and the start of the interval in the entries, y = (base + v * slope) >> 16
-for either sign, modulo 2^32; base is, before the interval's start times the slope is taken from it,
+TFLite interpolates T[|v| >> bits] linearly, v = 3 x, and puts the sign back, rounding by it.  So do
+the reference and the vector kernels on `curve`, which is T less 2^15 and so fits int16.
+
+Scalar cores look up a sum instead: with the sign, the rounding and the start of the interval in the
+entries, y = (base + v * slope) >> 16 for either sign, modulo 2^32; base is, before the interval's
+start times the slope is taken from it,
 
     sigmoid  q >= 0   512 T[q] + 512                  T[q+1] - T[q]     times 2^6
              q < 0    512 (65536 - T[u+1]) + 511      T[u+1] - T[u]     u = -q - 1
@@ -18,11 +21,18 @@ from numpy.typing import NDArray
 from tinyse.quant.tables import sigmoid_samples
 
 SIGMOID_BELOW, TANH_BELOW = 192, 256
+LONGEST = 384  # 3 * 32767 >> 8, and its neighbour
 _HEAD = """\
 /* Written from tinyse/pack/activations.py; tables.h says what it is. */
 #include "tables.h"
 
 """
+
+
+def curve() -> NDArray[np.int64]:
+    """T - 2^15 of q = 0 to 384; behind the 256 samples the last one, where tanh is 1."""
+    samples = sigmoid_samples()
+    return np.append(samples, np.full(LONGEST + 1 - len(samples), samples[-1])) - (1 << 15)
 
 
 def sigmoid_entries() -> NDArray[np.int64]:
@@ -57,11 +67,19 @@ def _from_zero(entries: NDArray[np.int64], first: int, bits: int) -> NDArray[np.
 
 def tables_c() -> str:
     """The text of tables.c."""
-    sigmoid = _array("ts_sigmoid_table[2 * TS_SIGMOID_BELOW]", sigmoid_entries())
-    return _HEAD + sigmoid + "\n" + _array("ts_tanh_table[2 * TS_TANH_BELOW]", tanh_entries())
+    arrays = (
+        _array("int16_t ts_curve[TS_CURVE]", [f"{value}," for value in curve()], 12),
+        _array("ts_entry ts_sigmoid_table[2 * TS_SIGMOID_BELOW]", _cells(sigmoid_entries()), 5),
+        _array("ts_entry ts_tanh_table[2 * TS_TANH_BELOW]", _cells(tanh_entries()), 5),
+    )
+    return _HEAD + "\n".join(arrays)
 
 
-def _array(name: str, entries: NDArray[np.int64]) -> str:
-    cells = [f"{{{base}, {slope}}}," for base, slope in entries]
-    lines = ["    " + " ".join(cells[at : at + 5]) for at in range(0, len(cells), 5)]
-    return "\n".join([f"const ts_entry {name} = {{", *lines, "};", ""])
+def _cells(entries: NDArray[np.int64]) -> list[str]:
+    return [f"{{{base}, {slope}}}," for base, slope in entries]
+
+
+def _array(name: str, cells: list[str], in_a_line: int) -> str:
+    starts = range(0, len(cells), in_a_line)
+    lines = ["    " + " ".join(cells[at : at + in_a_line]) for at in starts]
+    return "\n".join([f"const {name} = {{", *lines, "};", ""])

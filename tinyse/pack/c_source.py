@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinyse.pack.format import HEADER, LAYER, Kind, Layout
+from tinyse.pack.format import ALIGNMENT, CACHE_LINE, HEADER, LAYER, Kind, Layout
 
 _POINTER = 4  # bytes, on the microcontrollers that model.h is for
 _MODEL, _LAYER, _MATRIX = 8 * _POINTER, 4 * _POINTER, 6 * _POINTER + 16  # structs of model.h
@@ -49,13 +49,14 @@ extern const uint8_t model_tsb[MODEL_BYTES];
 
 
 def model_c(data: bytes) -> str:
-    """The array of a plain blob, on the 16 bytes that tinyse_create asks for."""
+    """The array of a plain blob: on the 16 bytes of tinyse_create, for hosts on a cache line."""
+    alignment = CACHE_LINE if data[6] == Layout.LANES else ALIGNMENT
     rows = (data[at : at + _LINE] for at in range(0, len(data), _LINE))
     lines = "\n".join("    " + ",".join(map(str, row)) + "," for row in rows)
     return f"""\
 #include "model.h"
 
-__attribute__((aligned(16))) const uint8_t model_tsb[MODEL_BYTES] = {{
+__attribute__((aligned({alignment}))) const uint8_t model_tsb[MODEL_BYTES] = {{
 {lines}
 }};
 """

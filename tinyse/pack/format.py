@@ -13,6 +13,7 @@ from enum import IntEnum
 MAGIC = b"TSEB"
 VERSION = 1
 ALIGNMENT = 16
+CACHE_LINE = 64  # of hosts: where values in lanes lie, and best the blob itself
 READABLE = 64  # bytes behind the values that a vector load may touch
 LARGEST = 4096  # inputs or units of a layer
 NO_CLIP = 32768

@@ -48,6 +48,7 @@ def _clip(folder: Path, stem: str) -> Example:
 
 
 def _gain(clip: Example) -> float:
+    assert clip.sdr_out is not None and clip.sdr_in is not None
     return clip.sdr_out - clip.sdr_in
 
 

@@ -30,8 +30,8 @@ def layer_bars(entry: Entry, layers: Sequence[LayerWeights]) -> list[Bar]:
     bars = []
     if inspected:
         bars += _bytes(inspected)
-    macs = [(row, row.get("macs")) for row in inspected]
-    if macs and all(isinstance(of, dict) for _, of in macs):
+    macs = [(row, of) for row in inspected if isinstance(of := row.get("macs"), dict)]
+    if macs and len(macs) == len(inspected):
         counted = [(row["name"], of.get("nonzero"), of.get("dense"), "") for row, of in macs]
         bars += _bar("Multiply-accumulates a frame", "Counted from the file: dark are those with a"
                      " weight that is not zero, in inspect.json.", counted)  # fmt: skip
@@ -64,7 +64,8 @@ def _rows(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _bytes(rows: Sequence[dict[str, Any]]) -> list[Bar]:
     """By the smallest account that every layer has, against its dense one where that is known."""
-    accounts = [row.get("bytes") if isinstance(row.get("bytes"), dict) else {} for row in rows]
+    found = [row.get("bytes") for row in rows]
+    accounts: list[dict[str, Any]] = [of if isinstance(of, dict) else {} for of in found]
     both = set.intersection(*(set(of) for of in accounts))
     for account in ("native", "npu_weights", "bound", "dense"):
         if account in both:

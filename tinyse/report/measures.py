@@ -6,7 +6,7 @@ A key is `group/name`: `quality/sdr_loss`, `bytes/native`, `macs/live`, `instruc
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 from tinyse.errors import InputError
 from tinyse.report.runs import Entry, Measure
@@ -176,7 +176,7 @@ def number(entry: Entry, document: str, *keys: str) -> float | None:
     return value
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Whether a JSON value is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 

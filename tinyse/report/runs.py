@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tinyse.errors import InputError
-from tinyse.files import read_bytes, read_json
+from tinyse.files import read_bytes, read_json, read_toml
 
 RECIPE, WEIGHTS, LOG, LEVELS = "recipe.toml", "weights.npz", "log.jsonl", "levels"
 SINGLE = ("metrics.json", "evaluate.json", "inspect.json", "bench.json", "manifest.json",
@@ -140,12 +139,7 @@ def _object(path: Path) -> dict[str, Any]:
 
 
 def _recipe(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        return tomllib.loads(read_bytes(path).decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"is not TOML ({error})", path, "see docs/formats.md") from error
+    return read_toml(path) if path.is_file() else {}
 
 
 def _log(path: Path) -> tuple[dict[str, Any], ...]:

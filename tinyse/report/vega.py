@@ -52,7 +52,8 @@ def library() -> str:
         import vl_convert
     except ModuleNotFoundError as error:
         raise MissingExtra("vl-convert-python", "report") from error
-    return vl_convert.javascript_bundle().replace("</script", "<\\/script")
+    bundle = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub lacks the default
+    return bundle.replace("</script", "<\\/script")
 
 
 def spec_json(spec: dict[str, Any]) -> str:
@@ -195,7 +196,7 @@ def conditions_spec(entries: Sequence[Entry]) -> dict[str, Any] | None:
                              "low": low, "high": high})  # fmt: skip
     if not rows:
         return None
-    x = {"field": "snr", "type": "nominal", "sort": sorted(order, key=order.get),
+    x = {"field": "snr", "type": "nominal", "sort": sorted(order, key=lambda snr: order[snr]),
          "axis": {"title": "SNR of the noisy input, dB", "labelAngle": 0}}  # fmt: skip
     aside = {"field": "run", "sort": None}
     colour, shape = _by("run", entries)
@@ -240,7 +241,7 @@ def _by(field: str, entries: Sequence[Entry]) -> tuple[dict[str, Any], dict[str,
     names = list(dict.fromkeys(e.kind if field == "kind" else e.name for e in entries))
     colours = [f"var(--s{n % SERIES + 1})" for n in range(len(names))]
     shapes = [SHAPES[n % len(SHAPES)] for n in range(len(names))]
-    legend = {"legend": {} if 1 < len(names) <= SERIES else None}
+    legend: dict[str, Any] = {"legend": {} if 1 < len(names) <= SERIES else None}
     common = {"field": field, "type": "nominal"}
     return (
         common | {"scale": {"domain": names, "range": colours}} | legend,

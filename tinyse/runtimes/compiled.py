@@ -1,30 +1,12 @@
-"""What is compiled on first use, kept in the cache folder under the hash of what went in."""
+"""The C library of `firmware_harness`: where its sources lie, and building with them."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tinyse.errors import TinySEError
+from tinyse import compiled
 from tinyse.files import packaged
-
-
-class MissingTool(TinySEError):
-    """A program that is no Python package is not installed (exit 3)."""
-
-    exit_code = 3
-
-    def __init__(self, tool: str, package: str) -> None:
-        self.tool, self.package = tool, package
-        super().__init__(f"{tool} is not installed", remedy=f"install it with: {package}")
-
-    def __reduce__(self):
-        return type(self), (self.tool, self.package)
 
 
 def harness() -> Path:
@@ -38,34 +20,6 @@ def library_sources() -> list[Path]:
     return sorted([*source.glob("*.c"), *source.glob("kernels/*.c"), *source.glob("kernels/*.S")])
 
 
-def cache_folder() -> Path:
-    """XDG_CACHE_HOME, else ~/.cache, and there `tinyse`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyse"
-
-
 def build(command: Sequence[str], sources: Sequence[Path], suffix: str) -> Path:
-    """The output of `command SOURCES -o OUTPUT`, made once for the same sources and headers."""
-    digest = hashlib.sha256("\0".join(command).encode())
-    headers = (path for kind in ("h", "inc", "ld") for path in harness().rglob(f"*.{kind}"))
-    for path in sorted({*sources, *headers}):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    target = cache_folder() / "compiled" / f"{digest.hexdigest()[:24]}{suffix}"
-    if target.exists():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as place:
-        made = Path(place) / target.name
-        arguments = [*command, *map(str, sources), "-o", str(made)]
-        done = subprocess.run(arguments, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f"{' '.join(arguments)}\n{done.stderr}")
-        os.replace(made, target)
-    return target
-
-
-def find_tool(names: Sequence[str], package: str) -> str:
-    """The first of these programs that is there; MissingTool names how to get the last."""
-    for name in names:
-        if name and shutil.which(name):
-            return name
-    raise MissingTool(names[-1], package)
+    """The output of `command SOURCES -o OUTPUT` (`compiled.build`) with the library's headers."""
+    return compiled.build(command, sources, suffix, harness())

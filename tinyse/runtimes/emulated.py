@@ -23,18 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyse import __version__
+from tinyse.compiled import find_tool
 from tinyse.errors import InputError
-from tinyse.files import write_bytes
+from tinyse.files import cache_folder, write_bytes
 from tinyse.pack.format import Layout
 from tinyse.pack.native import Blob, pack
 from tinyse.quant import IntegerNetwork
-from tinyse.runtimes.compiled import (
-    build,
-    cache_folder,
-    find_tool,
-    harness,
-    library_sources,
-)
+from tinyse.runtimes.compiled import build, harness, library_sources
 from tinyse.runtimes.interface import RuntimeInfo, checked_frames
 from tinyse.tflite.check import load
 

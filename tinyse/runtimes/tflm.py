@@ -85,7 +85,7 @@ def _package() -> Any:
 
 def _state_tensors(file: CheckedFile) -> dict[str, int]:
     operators = [operator for operator in file.model.operators if operator.code == LSTM]
-    found = {}
+    found: dict[str, int] = {}
     if not operators:  # a file of the form "step" puts them out
         return found
     for layer, operator in zip(file.network.lstms, operators, strict=True):

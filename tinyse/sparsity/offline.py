@@ -67,7 +67,7 @@ def choose(
     ties : the same, but only for groups of equal norms
     """
     if structure.kind == "unit":
-        return unit_masks(weights, units_to_keep(weights, budgets, energy))
+        return unit_masks(weights, units_to_keep(weights, dict(budgets), energy))
     matrices = halves(weights)
     refuse_oversized(structure, shapes_of({name: matrices[name] for name in budgets}))
     masks = {}

@@ -18,21 +18,21 @@ A key is one of the recipe's, as `--set` takes it.
 from __future__ import annotations
 
 import json
-import tomllib
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from tinyse.errors import InputError
-from tinyse.files import packaged, read_bytes
+from tinyse.files import packaged, read_toml
 from tinyse.recipe import Count, Name, Recipe, Table, read_recipe
 
 REMEDY = "see docs/sweep.md"
 MOST = 10_000  # combinations of a grid
 
 
-class Span(Table):
+class Span(Table, frozen=True):
     """Numbers from `low` to `high`, both included; whole ones where both are whole."""
 
     low: float | int
@@ -40,14 +40,14 @@ class Span(Table):
     log: bool = False  # evenly by logarithm
 
 
-class Halving(Table):
+class Halving(Table, frozen=True):
     """Optuna's SuccessiveHalvingPruner: at each rung, 1 run in `factor` goes on."""
 
     least_steps: Count = 1000  # the first rung
     factor: Annotated[int, msgspec.Meta(ge=2)] = 3
 
 
-class Plan(Table):
+class Plan(Table, frozen=True):
     """A sweep, as its file says."""
 
     name: Name
@@ -85,10 +85,7 @@ def as_toml(value: Any) -> str:
 def read_plan(path: Path) -> Plan:
     """The plan in `path`; InputError where a key, a value or a recipe cannot be."""
     try:
-        values = tomllib.loads(read_bytes(path).decode())
-        plan = msgspec.convert(values, Plan)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"is not TOML ({error})", path, REMEDY) from error
+        plan = msgspec.convert(read_toml(path, REMEDY), Plan)
     except msgspec.ValidationError as error:
         text = str(error).replace(" - at `$.", " - at `").replace("Object contains ", "")
         raise InputError(text, path, REMEDY) from error
@@ -106,14 +103,14 @@ def recipe_of(plan: Plan, beside: Path) -> Path:
     """The recipe that every run starts from."""
     if plan.command == "train":
         near = beside / plan.source
-        return near if near.is_file() else _folder(plan, beside) / "recipe.toml"
+        return near if os.path.isfile(near) else _folder(plan, beside) / "recipe.toml"
     return _folder(plan, beside) / "recipe.toml"
 
 
 def source_of(plan: Plan, beside: Path) -> str:
     """The run or model that is compressed: a path from SWEEP.toml, else a published name."""
     near = beside / plan.source
-    return str(near) if near.is_dir() else plan.source
+    return str(near) if os.path.isdir(near) else plan.source
 
 
 def with_table(plan: Plan, overrides: tuple[str, ...]) -> tuple[str, ...]:
@@ -129,8 +126,8 @@ def resolved(plan: Plan, beside: Path, chosen: dict[str, Any]) -> Recipe:
 
 def _folder(plan: Plan, beside: Path) -> Path:
     near = beside / plan.source
-    folder = near if near.is_dir() else packaged("models", plan.source)
-    if not (folder / "recipe.toml").is_file():
+    folder = near if os.path.isdir(near) else packaged("models", plan.source)
+    if not os.path.isfile(folder / "recipe.toml"):
         raise InputError("there is no such recipe, run or model", plan.source, REMEDY)
     return folder
 

@@ -38,6 +38,7 @@ def begin(plan: Plan, folder: Path) -> list[int]:
     choices = plan.choices()
     grid = plan.strategy == "grid"
     count = math.prod(map(len, choices.values())) if grid else plan.trials
+    assert count is not None  # `read_plan` asks for trials where it is not a grid
     while (number := len(study.trials)) < count:
         if grid:
             study.sampler = optuna.samplers.GridSampler(choices, seed=plan.seed)

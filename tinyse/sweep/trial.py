@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,8 @@ def _compress(
     from tinyse.compress import compress
 
     source, overrides = source_of(job.plan, job.beside), job.plan.overrides(chosen)
-    offline = resolved(job.plan, job.beside, chosen).compress.method == "offline"
+    settings = resolved(job.plan, job.beside, chosen).compress
+    offline = settings is not None and settings.method == "offline"
     _, record = compress(
         source, overrides, job.data, run,
         resume=begun and not offline, force=begun and offline, tell=_teller(job, run, number),
@@ -93,14 +95,14 @@ def _compress(
     return record
 
 
-def _teller(job: Job, run: Path, number: int):
+def _teller(job: Job, run: Path, number: int) -> Callable[[Any], None]:
     """Called after every step; at every new validation it asks the study."""
     if job.plan.strategy != "halving":
         return lambda told: None
     judge, log = Judge(job.plan, job.folder, number), run / "log.jsonl"
     seen = 0
 
-    def tell(_) -> None:
+    def tell(_: object) -> None:
         nonlocal seen
         size = log.stat().st_size if log.exists() else 0
         if size == seen:

@@ -7,6 +7,8 @@ shape and quantisation that make it exact.  So what passes computes what the ora
 
 from __future__ import annotations
 
+from typing import Any
+
 from tinyse.quant import (
     GATE_ARITHMETIC,
     GATES,
@@ -109,7 +111,7 @@ def _recurrent(
     units = tensors.width_of(model, before)
     hidden = tensors.activation(model, before, units, "hidden state")
     cell = _CellFollower(path, name, units, 16 if kind == "int16" else 8)
-    ends = {
+    ends: dict[str, Any] = {
         "name": name,
         "input": tensors.activation(model, arriving, None, "input"),
         "hidden": hidden,
@@ -117,16 +119,15 @@ def _recurrent(
     if name.startswith("gru"):
         if hidden != cell.gates.tanh:
             refuse(model, f"{name}: the hidden state is not quantised as TANH puts it out")
-        after = (gru(cell, arriving, before, hidden),)
-        return IntegerGRU(
-            **ends, **cell.weights(GRU_GATES), recurrent_biases=cell.biases("recurrent", GRU_GATES)
-        ), after
+        after: tuple[int, ...] = (gru(cell, arriving, before, hidden),)
+        ends |= cell.weights(GRU_GATES)
+        return IntegerGRU(**ends, recurrent_biases=cell.biases("recurrent", GRU_GATES)), after
     state = path.next_input()
     quantisation = tensors.activation(model, state, units, "cell state")
     after = lstm(cell, arriving, before, state, hidden, quantisation)
+    ends |= cell.weights(GATES)
     return IntegerLSTM(
         **ends,
-        **cell.weights(GATES),
         cell_scale=quantisation.scale,
         cell_clip=cell.clip * quantisation.scale,
         gate_bits=quantisation.bits,

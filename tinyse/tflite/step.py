@@ -35,7 +35,8 @@ OPTIONS |= dict.fromkeys((MINIMUM, MAXIMUM), "MaximumMinimumOptionsT")
 def build_step(network: IntegerNetwork, builder: Builder) -> bytes:
     """The file of `network` in the profile of its widths."""
     features = arriving = write_head(builder, network)
-    inputs, outputs = {"features": features}, {}
+    inputs = {"features": features}
+    outputs: dict[str, int] = {}
     for layer in network.layers:
         if isinstance(layer, IntegerLSTM | IntegerGRU):
             before = {

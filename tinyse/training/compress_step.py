@@ -20,7 +20,7 @@ from tinyse.network.quantised import Activations, quantised_forward
 from tinyse.recipe import Recipe
 from tinyse.training.groups_in_graph import THRESHOLD, Selection
 from tinyse.training.losses import mask_distance, mixed_task
-from tinyse.training.step import adam, clipped
+from tinyse.training.step import OPTIMISERS, clipped
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ def make_compress_step(
     """
     network, settings = recipe.network, recipe.compress
     mean, std = statistics
+    update = OPTIMISERS[recipe.train.optimiser]
 
     def loss(parameters: Parameters, batch, fixed, knobs):
         drawn = mixed_task(recipe.loss, batch, mean, std)
@@ -83,7 +84,7 @@ def make_compress_step(
         weights = {name: g for name, g in gradient.items() if name not in thresholds}
         weights, norm = clipped(weights, recipe.train.clip_norm)
         faster = dict.fromkeys(thresholds, settings.threshold_pace)
-        new = adam(state, weights | thresholds, knobs["number"], knobs["rate"], faster)
+        new = update(state, weights | thresholds, knobs["number"], knobs["rate"], faster)
         return new, value, norm
 
     return backend.compiled(step)

@@ -22,7 +22,8 @@ _GATES = {"lstm": 4, "gru": 3}
 
 def is_matrix(name: str) -> bool:
     """Whether that parameter takes Muon's step; the mask's layer is an output and takes Adam's."""
-    return name.split("/")[1] in ("kernel", "recurrent") and not name.startswith("mask")
+    layer, _, part = name.partition("/")
+    return layer.partition("_")[0] in ("lstm", "gru", "dense") and part in ("kernel", "recurrent")
 
 
 def muon(parameter, momentum, gradient, rate, name: str):

@@ -22,6 +22,7 @@ from tinyse.training.losses import batch_loss
 from tinyse.training.muon import is_matrix, muon
 
 _DECAY_FIRST, _DECAY_SECOND, _EPSILON = 0.9, 0.999, 1e-7
+_ALIKE: Mapping[str, float] = MappingProxyType({})
 
 
 class State(NamedTuple):
@@ -47,7 +48,7 @@ def make_step(recipe: Recipe, mean: np.ndarray, std: np.ndarray):
             recipe.network, recipe.loss, parameters, batch, mean, std
         )
     )
-    update = {"adam": adam, "muon": muon_and_adam}[recipe.train.optimiser]
+    update = OPTIMISERS[recipe.train.optimiser]
 
     def step(state, batch, number, rate):
         with products_in(recipe.train.precision):
@@ -65,7 +66,7 @@ def clipped(gradient, bound: float):
     return {name: g * shrink for name, g in gradient.items()}, norm
 
 
-def adam(state, gradient, number, rate, faster: Mapping[str, float] = MappingProxyType({})):
+def adam(state, gradient, number, rate, faster: Mapping[str, float] = _ALIKE):
     """(parameters, first, second) after step `number` (float32, from 1) at a learning rate.
 
     faster : parameter -> factor of its rate, 1 where it is not named
@@ -81,16 +82,19 @@ def adam(state, gradient, number, rate, faster: Mapping[str, float] = MappingPro
     return new
 
 
-def muon_and_adam(state, gradient, number, rate):
-    """(parameters, first, second) after a step: Muon on matrices, Adam on the rest."""
+def muon_and_adam(state, gradient, number, rate, faster: Mapping[str, float] = _ALIKE):
+    """`adam`, with Muon for the matrices."""
     matrices = [name for name in gradient if is_matrix(name)]
     rest = {name: g for name, g in gradient.items() if name not in matrices}
-    parameters, first, second = adam(state, rest, number, rate)
+    parameters, first, second = adam(state, rest, number, rate, faster)
     for name in matrices:
         before = state[0][name], state[1][name], gradient[name]
         parameters[name], first[name] = muon(*before, rate, name)
         second[name] = state[2][name]  # kept as it is: all states look alike
     return parameters, first, second
+
+
+OPTIMISERS = {"adam": adam, "muon": muon_and_adam}
 
 
 def learning_rate(train: Train, step: int) -> float:

@@ -73,7 +73,7 @@ def streams(weights: NDArray[np.integer], order: Order) -> list[NDArray[np.integ
 
 
 def _stream(weights: NDArray[np.integer], order: Order, decoder: int) -> NDArray[np.integer]:
-    pieces = []
+    pieces: list[NDArray[np.int64]] = []
     forward = True
     for start in range(0, len(weights), order.outputs):
         block = _rows_padded(weights[start : start + order.outputs], order.rows)

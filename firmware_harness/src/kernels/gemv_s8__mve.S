@@ -5,8 +5,8 @@
  * of weights apart into the rows of four blocks: 11 instructions for 64 multiplications.  The first
  * group of a row of blocks holds what does not fill a vector; its missing inputs are read as zero,
  * so weights behind the row do no harm.  The sums go from the core registers into one vector that is
- * requantised there: VQRDMULH is the doubling high product, VRSHL the rounding shift, and one is
- * taken off before where the product is below zero.
+ * requantised there: VQRDMLAH adds the doubling high product to the sum's sign, minus one or nothing,
+ * VRSHL is the rounding shift.
  *
  *     void ts_mve_FORM_TAIL(const ts_matrix *matrix, const int8_t *x, int16_t *out)
  *     FORM  blocks, all          TAIL  set_right, set_left, set_each, add_right, add_left
@@ -81,17 +81,31 @@
     le      lr, 2b
     .endm
 
-/* q0 times q6 / 2^31 and 2^q7, q7 at or below zero. */
+/* q0 times r12 / 2^31 and 2^q7, q7 below zero.  Where a sum below zero has a product of 0, its sign
+   alone is rounded back to 0. */
     .macro RIGHT
+    vshr.s32 q1, q0, #31
+    vqrdmlah.s32 q1, q0, r12
+    vrshl.s32 q0, q1, q7
+    .endm
+
+    .macro LEFT
+    vshl.s32 q0, q0, q7
+    vqrdmulh.s32 q0, q0, r12
+    .endm
+
+/* The same with a multiplier for each row, q6. */
+    .macro RIGHT_EACH
     vqrdmulh.s32 q0, q0, q6
     vshr.s32 q1, q0, #31
     vadd.i32 q0, q0, q1
     vrshl.s32 q0, q0, q7
     .endm
 
-    .macro LEFT
-    vshl.s32 q0, q0, q7
-    vqrdmulh.s32 q0, q0, q6
+/* Sums into q0. */
+    .macro SUMS
+    vmov    q0[2], q0[0], r2, r6
+    vmov    q0[3], q0[1], r4, r8
     .endm
 
     .macro ADD_BIAS
@@ -127,7 +141,7 @@
     vldrb.s32 q7, [r5], #4
     str     r5, [sp]
     ADD_BIAS
-    RIGHT
+    RIGHT_EACH
     STORE
     .endm
     .macro TAIL_add_right
@@ -149,14 +163,16 @@ ts_mve_\form\()_\tail:
     vpush   {d8-d15}
     sub     sp, sp, #8
     mov     r7, r1
+    .ifc \tail, set_each
     ldrd    r12, r5, [r0, #ROW_Q]
     str     r5, [sp]
-    ldrd    r5, r6, [r0, #Q]
-    vdup.32 q6, r5
-    vdup.32 q7, r6
+    .else
+    ldrd    r12, r5, [r0, #Q]
+    vdup.32 q7, r5
+    .endif
     ldr     r10, [r0, #BIAS]
-    ldrh    r11, [r0, #TILE_ROWS]
-    add     r11, r2, r11, lsl #3
+    ldrh    r3, [r0, #TILE_ROWS]
+    add     r11, r2, r3, lsl #3
     ldr     r9, [r0, #VALUES]
     .ifc \form, blocks
     ldr     r1, [r0, #INDEX]
@@ -164,14 +180,20 @@ ts_mve_\form\()_\tail:
     ldrh    r1, [r0, #TILE_COLUMNS]
     .endif
     mov     r0, r2
-1:
     .ifc \form, blocks
+    lsls    r3, r3, #31             /* two rows of blocks a turn; of an odd number first one */
+    bne     4f
+1:
+    BLOCKS
+    SUMS
+    TAIL_\tail
+4:
     BLOCKS
     .else
+1:
     ALL
     .endif
-    vmov    q0[2], q0[0], r2, r6
-    vmov    q0[3], q0[1], r4, r8
+    SUMS
     TAIL_\tail
     cmp     r0, r11
     bne     1b

@@ -40,21 +40,30 @@ void ts_gemv_s8__mve(const ts_matrix *matrix, const void *x, int16_t *out, ts_st
 /* What the loop of cell_s16__mve.S reads; offsets stand there. */
 typedef struct {
     const int16_t *gates[4];
-    const ts_entry *sigmoid, *tanh;
+    const int16_t *curve;
     int32_t low, high;
-    int32_t factor;
+    int32_t up;
     int32_t enter, leave;
     int32_t zero;
 } ts_mve_cell;
 
 void ts_mve_cells(const ts_mve_cell *constants, int16_t *c, int8_t *h, uint32_t turns);
 
+/* The shift from c to Q3.12, or -1 where it is none to the left. */
+static int shift_up(const ts_layer_record *record)
+{
+    int up = 0;
+    while (up < 15 && record->tanh_factor != 3 << up) up++;
+    return up < 15 && record->tanh_shift == 0 ? up : -1;
+}
+
 void ts_cell_s16__mve(const ts_layer *layer, const int16_t *gates)
 {
     const ts_layer_record *record = layer->record;
     const int32_t power_of_two = 1 << 30;
+    const int up = shift_up(record);
     if (record->enter_q != power_of_two || record->leave_q != power_of_two ||
-        record->enter_shift > -14 || record->leave_shift > -1 || record->tanh_shift > 0) {
+        record->enter_shift >= 0 || record->leave_shift >= 0 || up < 0) {
         ts_cell_s16__reference(layer, gates);
         return;
     }
@@ -62,16 +71,15 @@ void ts_cell_s16__mve(const ts_layer *layer, const int16_t *gates)
     const int clipped = record->clip < 32768;
     const ts_mve_cell constants = {
         .gates = {gates, gates + stride, gates + 2 * stride, gates + 3 * stride},
-        .sigmoid = ts_sigmoid_table + TS_SIGMOID_BELOW,
-        .tanh = ts_tanh_table + TS_TANH_BELOW,
+        .curve = ts_curve,
         .low = clipped ? -record->clip : -32768,
         .high = clipped ? record->clip : 32767,
-        .factor = record->tanh_factor,
+        .up = up,
         .enter = record->enter_shift,
         .leave = record->leave_shift,
         .zero = record->output_zero,
     };
-    ts_mve_cells(&constants, layer->c, layer->h, (uint32_t)(record->units + 3u) / 4u);
+    ts_mve_cells(&constants, layer->c, layer->h, (uint32_t)(record->units + 7u) / 8u);
 }
 #else
 typedef int ts_no_mve; /* ISO C wants a declaration in every file */

@@ -7,6 +7,7 @@
 #include <immintrin.h>
 
 #include "../requant.h"
+#include "../tables.h"
 #include "kernels.h"
 
 #define TS_TARGET __attribute__((target("avx2")))
@@ -112,6 +113,87 @@ TS_TARGET void ts_gemv_s8__avx2(const ts_matrix *matrix, const void *inputs, int
         const __m256i packed = _mm256_permute4x64_epi64(
             _mm256_packs_epi32(row_end(matrix, row, low), row_end(matrix, row + 8, high)), 0xd8);
         put(packed, order, out, row, store);
+    }
+}
+
+/* T[q] 2^bits + r (T[q+1] - T[q]) of v >= 0: one gather brings a sample and its neighbour. */
+TS_INLINE __m256i on_curve(__m256i v, int bits)
+{
+    const __m256i whole = _mm256_set1_epi32(1 << bits);
+    const __m256i rest = _mm256_and_si256(v, _mm256_set1_epi32((1 << bits) - 1));
+    const __m256i shares =
+        _mm256_add_epi32(_mm256_sub_epi32(_mm256_slli_epi32(rest, 16), rest), whole);
+    const __m256i pairs =
+        _mm256_i32gather_epi32((const void *)ts_curve, _mm256_srli_epi32(v, bits), 2);
+    return _mm256_madd_epi16(pairs, shares);
+}
+
+/* The sign of x is put to what is 0 where x is. */
+TS_INLINE __m256i sigmoid(__m256i x)
+{
+    const __m256i size = _mm256_abs_epi32(x);
+    const __m256i v = _mm256_add_epi32(size, _mm256_add_epi32(size, size));
+    const __m256i d =
+        _mm256_srai_epi32(_mm256_add_epi32(on_curve(v, 9), _mm256_set1_epi32(512)), 10);
+    return _mm256_add_epi32(_mm256_set1_epi32(1 << 14), _mm256_sign_epi32(d, x));
+}
+
+TS_INLINE __m256i tanh_of(__m256i v)
+{
+    const __m256i size = _mm256_min_epi32(_mm256_abs_epi32(v), _mm256_set1_epi32(TS_FLAT << 8));
+    const __m256i p =
+        _mm256_srai_epi32(_mm256_add_epi32(on_curve(size, 8), _mm256_set1_epi32(128)), 8);
+    return _mm256_sign_epi32(p, v);
+}
+
+TS_INLINE __m256i words(const int16_t *from)
+{
+    return _mm256_cvtepi16_epi32(_mm_loadu_si128((const void *)from));
+}
+
+/* Eight units' 32-bit values to 16 bits, saturated. */
+TS_INLINE __m128i narrowed(__m256i v)
+{
+    return _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+}
+
+/* Products of 16-bit numbers are VPMADDWD's: one of the two has zeros in its upper half. */
+TS_TARGET void ts_cell_s16__avx2(const ts_layer *layer, const int16_t *gates)
+{
+    const ts_layer_record *record = layer->record;
+    if (record->enter_shift > 0 || record->leave_shift > 0 || record->tanh_factor > 32767) {
+        ts_cell_s16__reference(layer, gates); /* doubled products would leave int32, or int16 */
+        return;
+    }
+    const size_t stride = ts_padded(record->units);
+    const __m256i half_q = _mm256_set1_epi32(1 << 30), keep = _mm256_set1_epi32(-14);
+    const __m256i enter_q = _mm256_set1_epi32(record->enter_q);
+    const __m256i enter = _mm256_set1_epi32(record->enter_shift);
+    const __m256i leave_q = _mm256_set1_epi32(record->leave_q);
+    const __m256i leave = _mm256_set1_epi32(record->leave_shift);
+    const __m256i factor = _mm256_set1_epi32(record->tanh_factor);
+    const __m256i half = _mm256_set1_epi32((1 << record->tanh_shift) >> 1);
+    const __m128i right = _mm_cvtsi32_si128(record->tanh_shift);
+    const int clipped = record->clip < 32768;
+    const __m128i low = _mm_set1_epi16((int16_t)(clipped ? -record->clip : -32768));
+    const __m128i high = _mm_set1_epi16((int16_t)(clipped ? record->clip : 32767));
+    const __m256i zero = _mm256_set1_epi32(record->output_zero);
+    for (size_t unit = 0; unit < stride; unit += 8) {
+        const __m256i i = sigmoid(words(gates + unit));
+        const __m256i f = sigmoid(words(gates + stride + unit));
+        const __m256i pre = words(gates + 2 * stride + unit);
+        const __m256i g = tanh_of(_mm256_add_epi32(pre, _mm256_add_epi32(pre, pre)));
+        const __m256i o = sigmoid(words(gates + 3 * stride + unit));
+        const __m256i kept = scaled(_mm256_madd_epi16(f, words(layer->c + unit)), half_q, keep);
+        const __m256i added = scaled(_mm256_madd_epi16(i, g), enter_q, enter);
+        const __m128i sum = _mm_adds_epi16(narrowed(kept), narrowed(added));
+        const __m128i c = _mm_max_epi16(_mm_min_epi16(sum, high), low);
+        _mm_storeu_si128((void *)(layer->c + unit), c);
+        const __m256i scaled_up = _mm256_madd_epi16(_mm256_cvtepi16_epi32(c), factor);
+        const __m256i v = _mm256_sra_epi32(_mm256_add_epi32(scaled_up, half), right);
+        const __m256i out = scaled(_mm256_madd_epi16(o, tanh_of(v)), leave_q, leave);
+        const __m128i h = narrowed(_mm256_add_epi32(out, zero));
+        _mm_storel_epi64((void *)(layer->h + unit), _mm_packs_epi16(h, h));
     }
 }
 #else

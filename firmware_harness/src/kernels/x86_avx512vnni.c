@@ -237,31 +237,32 @@ TS_TARGET void ts_gemv_s8__avx512vnni(const ts_matrix *matrix, const void *x, in
         sparse_rows(matrix, x, out, store, TS_WIDE);
 }
 
-/* Entries come whole, eight a gather, and are sorted into bases and slopes. */
-TS_INLINE __m512i interpolated(const ts_entry *table, __m512i index, __m512i v)
+/* T[q] 2^bits + r (T[q+1] - T[q]) of v >= 0: one gather brings a sample and its neighbour. */
+TS_INLINE __m512i on_curve(__m512i v, int bits)
 {
-    const __m512i even =
-        _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-    const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
-    const __m512i low = _mm512_i32gather_epi64(_mm512_castsi512_si256(index), table, 8);
-    const __m512i high = _mm512_i32gather_epi64(_mm512_extracti64x4_epi64(index, 1), table, 8);
-    const __m512i base = _mm512_permutex2var_epi32(low, even, high);
-    const __m512i slope = _mm512_permutex2var_epi32(low, odd, high);
-    return _mm512_srai_epi32(_mm512_add_epi32(base, _mm512_mullo_epi32(v, slope)), 16);
+    const __m512i whole = _mm512_set1_epi32(1 << bits);
+    const __m512i rest = _mm512_and_si512(v, _mm512_set1_epi32((1 << bits) - 1));
+    const __m512i shares =
+        _mm512_add_epi32(_mm512_sub_epi32(_mm512_slli_epi32(rest, 16), rest), whole);
+    const __m512i index = _mm512_srli_epi32(v, (unsigned)bits);
+    return _mm512_madd_epi16(_mm512_i32gather_epi32(index, ts_curve, 2), shares);
 }
 
 TS_INLINE __m512i sigmoid(__m512i x)
 {
-    const __m512i v = _mm512_add_epi32(x, _mm512_add_epi32(x, x));
-    return interpolated(ts_sigmoid_table + TS_SIGMOID_BELOW, _mm512_srai_epi32(v, 9), v);
+    const __m512i size = _mm512_abs_epi32(x), middle = _mm512_set1_epi32(1 << 14);
+    const __m512i v = _mm512_add_epi32(size, _mm512_add_epi32(size, size));
+    const __m512i d =
+        _mm512_srai_epi32(_mm512_add_epi32(on_curve(v, 9), _mm512_set1_epi32(512)), 10);
+    return _mm512_mask_sub_epi32(_mm512_add_epi32(middle, d), _mm512_movepi32_mask(x), middle, d);
 }
 
 TS_INLINE __m512i tanh_of(__m512i v)
 {
-    const __m512i highest = _mm512_set1_epi32(255), lowest = _mm512_set1_epi32(-256);
-    const __m512i index =
-        _mm512_max_epi32(_mm512_min_epi32(_mm512_srai_epi32(v, 8), highest), lowest);
-    return interpolated(ts_tanh_table + TS_TANH_BELOW, index, v);
+    const __m512i size = _mm512_min_epi32(_mm512_abs_epi32(v), _mm512_set1_epi32(TS_FLAT << 8));
+    const __m512i p =
+        _mm512_srai_epi32(_mm512_add_epi32(on_curve(size, 8), _mm512_set1_epi32(128)), 8);
+    return _mm512_mask_sub_epi32(p, _mm512_movepi32_mask(v), _mm512_setzero_si512(), p);
 }
 
 TS_INLINE __m512i words(const int16_t *from)
