@@ -142,7 +142,7 @@ def test_the_table_of_models_says_what_the_json_says(tmp_path):
 
 
 def test_a_part_is_filled_between_its_markers_alone():
-    part = PARTS["README.md"][0]
+    (part,) = PARTS["README.md"]
     text = f"a\n<!-- generated: {part} -->\nold\n<!-- end: {part} -->\nb\n"
     assert filled(text, part, "new") == text.replace("old", "new")
     with pytest.raises(ValueError, match="expected one"):

@@ -9,7 +9,8 @@
     docs/formats.md         the keys of a recipe, from the structures of tinyse/recipe.py
     README.md               the published models, from models/*/metrics.json
     docs/cost_model.md      published models on every NPU, from docs/cost_model.json
-    docs/quality.md         the peers on the same rows, from the same files
+    docs/quality.md         the peers on the same rows, from the same files; what each choice of
+                            training brought, from docs/ablation
     docs/firmware.md        what the C runtime costs, from docs/firmware.json
     firmware_harness/src/tables.c    sigmoid and tanh, from tinyse/pack/activations.py
     THIRD_PARTY.md          every pinned package and its licence, from package metadata
@@ -23,6 +24,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from docs.generate.ablation import ablation_table
 from docs.generate.commands import commands_page
 from docs.generate.cost import cost_table
 from docs.generate.firmware import firmware_tables
@@ -34,12 +36,12 @@ from tinyse.pack.activations import tables_c
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = {
-    "README.md": ("models", models_table),
-    "docs/formats.md": ("recipe keys", recipe_keys),
-    "docs/cost_model.md": ("costs", cost_table),
-    "docs/firmware.md": ("firmware", firmware_tables),
-    "docs/quality.md": ("peers", peers_table),
-    "THIRD_PARTY.md": ("packages", packages_table),
+    "README.md": {"models": models_table},
+    "docs/formats.md": {"recipe keys": recipe_keys},
+    "docs/cost_model.md": {"costs": cost_table},
+    "docs/firmware.md": {"firmware": firmware_tables},
+    "docs/quality.md": {"peers": peers_table, "ablation": ablation_table},
+    "THIRD_PARTY.md": {"packages": packages_table},
 }
 
 WHOLE = {"docs/commands.md": commands_page, "firmware_harness/src/tables.c": tables_c}
@@ -51,8 +53,9 @@ def pages(names: tuple[str, ...] = (*WHOLE, *PARTS)) -> dict[Path, str]:
     for name in names:
         path = ROOT / name
         if name in PARTS:
-            part, make = PARTS[name]
-            found[path] = filled(path.read_text("utf-8"), part, make(ROOT))
+            found[path] = path.read_text("utf-8")
+            for part, make in PARTS[name].items():
+                found[path] = filled(found[path], part, make(ROOT))
         else:
             found[path] = WHOLE[name]()
     return found

@@ -262,3 +262,42 @@ def test_a_real_training_is_swept(place, tiny_corpus, monkeypatch) -> None:
     _, rows = sweep(place / "real.toml", data=tiny_corpus)
     assert [row["state"] for row in rows] == ["done", "done"]
     assert all("sdr_gain" in row and "valid_si_sdr_gain" in row for row in rows)
+
+
+CASES = """
+schema = 1
+name = "cases"
+command = "compress"
+source = "small"
+
+[set]
+"compress.method" = "offline"
+"compress.levels" = [0.5]
+
+[cases]
+"as it is" = {}
+"blocks in order" = { "compress.permute" = false }
+"single weights" = { "compress.structure" = "weight", "compress.levels" = [0.75] }
+"""
+
+
+def test_cases_are_one_run_each_under_their_name(place) -> None:
+    (place / "cases.toml").write_text(CASES)
+    folder, rows = sweep(place / "cases.toml")
+    found = {json.loads(row["case"]): row["sparsity"] for row in rows}
+    assert found.keys() == {"as it is", "blocks in order", "single weights"}
+    assert found["single weights"] == pytest.approx(0.75, abs=0.01)
+    assert found["as it is"] == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"as it is" = {}', '"as it is" = { "compress.permut" = false }', "did you mean permute"),
+        ("[cases]", '[keys]\n"train.seed" = [1]\n[cases]', "cases: stand alone"),
+    ],
+)
+def test_cases_that_cannot_be_are_refused(place, old, new, said) -> None:
+    (place / "cases.toml").write_text(CASES.replace(old, new))
+    with pytest.raises(InputError, match=said):
+        sweep(place / "cases.toml")

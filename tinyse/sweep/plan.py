@@ -12,7 +12,12 @@
     "compress.levels" = [[0.5], [0.75]]
     "compress.learning_rate" = { low = 1e-4, high = 1e-2, log = true }   # not in a grid
 
-A key is one of the recipe's, as `--set` takes it.
+A key is one of the recipe's, as `--set` takes it.  In place of [keys], [cases] names whole sets of
+them, one run each:
+
+    [cases]
+    "as it is" = {}
+    "no rooms" = { "mixing.room_share" = 0.0 }
 """
 
 from __future__ import annotations
@@ -30,6 +35,7 @@ from tinyse.recipe import Count, Name, Recipe, Table, read_recipe
 
 REMEDY = "see docs/sweep.md"
 MOST = 10_000  # combinations of a grid
+CASE = "case"  # the key that cases are chosen by
 
 
 class Span(Table, frozen=True):
@@ -53,7 +59,8 @@ class Plan(Table, frozen=True):
     name: Name
     command: Literal["train", "compress"]
     source: str
-    keys: dict[str, list[Any] | Span]
+    keys: dict[str, list[Any] | Span] = msgspec.field(default_factory=dict)
+    cases: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     schema: Literal[1] = 1
     strategy: Literal["grid", "random", "halving"] = "grid"
     trials: Count | None = None
@@ -73,7 +80,9 @@ class Plan(Table, frozen=True):
 
     def overrides(self, chosen: dict[str, Any]) -> tuple[str, ...]:
         """What `--set` would be given: the fixed keys, then the chosen ones, as TOML."""
-        fixed = {key: as_toml(value) for key, value in self.set.items()}
+        chosen = dict(chosen)
+        case = self.cases[json.loads(chosen.pop(CASE))] if CASE in chosen else {}
+        fixed = {key: as_toml(value) for key, value in (self.set | case).items()}
         return tuple(f"{key}={value}" for key, value in (fixed | chosen).items())
 
 
@@ -89,6 +98,8 @@ def read_plan(path: Path) -> Plan:
     except msgspec.ValidationError as error:
         text = str(error).replace(" - at `$.", " - at `").replace("Object contains ", "")
         raise InputError(text, path, REMEDY) from error
+    if plan.cases:
+        plan = _by_case(plan, path)
     _check_keys(plan, path)
     recipe = recipe_of(plan, path.parent)
     for key, values in plan.keys.items():
@@ -130,6 +141,13 @@ def _folder(plan: Plan, beside: Path) -> Path:
     if not os.path.isfile(folder / "recipe.toml"):
         raise InputError("there is no such recipe, run or model", plan.source, REMEDY)
     return folder
+
+
+def _by_case(plan: Plan, path: Path) -> Plan:
+    """A plan of cases as a grid over their names."""
+    if plan.keys or plan.strategy != "grid":
+        raise InputError("cases: stand alone, without keys and strategy", path, REMEDY)
+    return msgspec.structs.replace(plan, keys={CASE: list(plan.cases)})
 
 
 def _check_keys(plan: Plan, path: Path) -> None:

@@ -67,6 +67,7 @@ def _trained(job: Job, run: Path, chosen: dict[str, str], number: int) -> dict[s
     else:
         record = _compress(job, run, chosen, number, begun)
     found = {key: record[key] for key in ("valid_si_sdr_gain", "steps", "seconds") if key in record}
+    found |= _of_each_list(run / "log.jsonl")
     levels = record.get("levels")
     return found | ({"sparsity": levels[-1]["sparsity"]} if levels else {})
 
@@ -117,6 +118,13 @@ def _teller(job: Job, run: Path, number: int) -> Callable[[Any], None]:
 
 def _validations(log: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in read_bytes(log).splitlines()] if log.exists() else []
+
+
+def _of_each_list(log: Path) -> dict[str, Any]:
+    """Gains of the best validation, list by list."""
+    lines = _validations(log)
+    best = max(lines, key=lambda line: line["valid_si_sdr_gain"], default={})
+    return {key: gain for key, gain in best.items() if key.startswith("si_sdr_gain_")}
 
 
 def _last_validation(run: Path) -> dict[str, Any]:

@@ -1,0 +1,44 @@
+"""docs/quality.md's table of choices, from the tables of the sweeps in docs/ablation."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tomllib
+from pathlib import Path
+
+from docs.generate.models import number
+
+NOTHING = "No choice has been measured yet."
+FIRST = "as published"
+GAIN = "si_sdr_gain_"
+
+
+def ablation_table(root: Path) -> str:
+    """A table for each docs/ablation/NAME.csv; the first case is what the others are held against."""
+    tables = [_table(path) for path in sorted((root / "docs" / "ablation").glob("*.csv"))]
+    return "\n\n".join(tables) or NOTHING
+
+
+def _table(path: Path) -> str:
+    order = list(tomllib.loads(path.with_suffix(".toml").read_text("utf-8"))["cases"])
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = {json.loads(row["case"]): row for row in csv.DictReader(file)}
+    lists = [key for key in rows[FIRST] if key.startswith(GAIN)]
+    heads = ["choice"]
+    for key in lists:
+        heads += [f"`{key.removeprefix(GAIN)}`, dB", "difference"]
+    lines = [heads, ["---", *("---:" for _ in heads[1:])]]
+    for case in filter(rows.__contains__, order):
+        cells = [case]
+        for key in lists:
+            gain = float(rows[case][key])
+            change = number(gain - float(rows[FIRST][key]), 2)
+            cells += [number(gain, 2), "" if case == FIRST else change]
+        lines.append(cells)
+    steps = rows[FIRST]["steps"]
+    return (
+        "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        + f"\n\nMean SI-SDR gain of the float network after {int(steps):,} steps of the recipe of"
+        f" `{path.stem}` with that one change; every run has its own falling rate."
+    )
