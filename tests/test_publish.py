@@ -60,6 +60,35 @@ def named(mixtures: MixtureList, name: str) -> MixtureList:
     return MixtureList(name, mixtures.sha256, mixtures.root, mixtures.rows)
 
 
+def with_seed(run: Path, seed: int, gain: float) -> Path:
+    other = run.parent / f"seed_{seed}"
+    shutil.copytree(run, other)
+    (other / "run.json").write_text(json.dumps(RECORD | {"seed": seed, "valid_si_sdr_gain": gain}))
+    recipe = other / "recipe.toml"
+    recipe.write_text(recipe.read_text() + f"[train]\nseed = {seed}\n")
+    return other
+
+
+def test_the_best_of_several_seeds_is_published_and_all_are_named(
+    run, tmp_path, tiny_corpus, without_tensorflow
+) -> None:
+    test = read_list(tiny_corpus / "mixtures_test.csv")
+    seeds = [with_seed(run, 4, 7.9), with_seed(run, 5, 7.1)]
+    metrics = publish(run, tmp_path / "small", test, minutes=2, seeds=seeds)
+    assert [line["seed"] for line in metrics["seeds"]] == [4, 3, 5]
+    assert metrics["training"]["seed"] == 4
+    assert all(line["bytes"] == metrics["bytes"]["tflite"] for line in metrics["seeds"])
+
+
+def test_runs_of_different_recipes_are_not_seeds_of_one(run, tmp_path, tiny_corpus) -> None:
+    other = with_seed(run, 4, 7.9)
+    recipe = other / "recipe.toml"
+    recipe.write_text(recipe.read_text() + "batch = 8\n")
+    with pytest.raises(InputError, match="another recipe"):
+        publish(run, tmp_path / "x", read_list(tiny_corpus / "mixtures_test.csv"), seeds=[other])
+    assert not (tmp_path / "x").exists()
+
+
 def test_every_measurement_stands_in_metrics_and_card(
     run, tmp_path, tiny_corpus, without_tensorflow
 ) -> None:

@@ -1,5 +1,8 @@
 """A run becomes a published model: every file of `models/NAME`, every figure measured anew.
 
+Of runs that differ in their seed alone the best by validation is published, and metrics.json has a
+line of each.
+
 recipe.toml log.jsonl run.json weights.npz     copied from the run
 model.tflite manifest.json                     exported
 golden.npz                                     50 frames of speech through the file
@@ -31,12 +34,14 @@ from tinyse.evaluate import PEERS, evaluate
 from tinyse.export import MANIFEST, export_model, golden
 from tinyse.files import read_bytes, read_json, sha256, write_bytes, write_json
 from tinyse.pack.files import native_bytes
+from tinyse.recipe import read_recipe
 from tinyse.report.card import find_published, write_card
 from tinyse.tflite.check import load
 
 SCHEMA = 1
 COPIED = ("recipe.toml", "run.json", "log.jsonl", "weights.npz")
 METRICS = ("sdr", "si_sdr", "snr", "estoi")
+SEED = ("sdr", "si_sdr")
 _GOLDEN_FRAMES, _GOLDEN_FROM = 50, 40  # the first frames of a row are near silence
 
 
@@ -49,6 +54,7 @@ def publish(
     others: Sequence[MixtureList] = (),
     minutes: int = MINUTES,
     notice: Callable[[str], None] = lambda line: None,
+    seeds: Sequence[Path] = (),
 ) -> dict[str, Any]:
     """Make `folder` from the finished `run`; returns metrics.json.
 
@@ -59,10 +65,15 @@ def publish(
     others : lists that are scored too, under `lists`
     minutes : of the run without a reset
     notice : is told what was left out for want of a tool
+    seeds : finished runs of the same recipe with other seeds; the best of all by validation takes
+        the place of `run`
     """
-    for name in COPIED:
-        if not (run / name).is_file():
-            raise InputError(f"has no {name}", run, "finish the run first")
+    runs = [run, *seeds]
+    for each in runs:
+        for name in COPIED:
+            if not (each / name).is_file():
+                raise InputError(f"has no {name}", each, "finish the run first")
+    run, *seeds = _best_first(runs)
     if (folder / "metrics.json").exists() and not force:
         raise InputError("is published already", folder, "give --force to replace it")
     names = [listed.name for listed in (mixtures, *others)]
@@ -74,6 +85,7 @@ def publish(
         file = export_model(place, place)
         result = _scored(place, mixtures, _peer_names(), progress)
         metrics = with_file_figures(_metrics(place, file, result, mixtures), file, notice)
+        metrics["seeds"] += [_seed(each, mixtures, progress) for each in seeds]
         if others:
             metrics["lists"] = {
                 other.name: _of_list(_scored(place, other, (), progress)) for other in others
@@ -83,6 +95,41 @@ def publish(
         write_json(place / "metrics.json", metrics)
         write_card(place)
     return metrics
+
+
+def _best_first(runs: list[Path]) -> list[Path]:
+    """By validation; InputError for runs that differ in more than their seed."""
+    recipes = [read_recipe(each / "recipe.toml", ("train.seed=0",)) for each in runs]
+    for each, recipe in zip(runs, recipes, strict=True):
+        if recipe != recipes[0]:
+            raise InputError(f"has another recipe than {runs[0]}", each, "publish it on its own")
+    gains = {each: read_json(each / "run.json")["valid_si_sdr_gain"] for each in runs}
+    return sorted(runs, key=lambda each: -gains[each])
+
+
+def _seed(
+    run: Path, mixtures: MixtureList, progress: Callable[[int, int], None] | None
+) -> dict[str, Any]:
+    """A line of `seeds`: what a run that is not published would have given."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        for name in COPIED:
+            write_bytes(place / name, read_bytes(run / name))
+        file = export_model(place, place)
+        result = evaluate(
+            place, mixtures, "tflm", against="float", metrics=SEED, peers=(), progress=progress
+        )
+        return _seed_line(read_json(run / "run.json"), result, file)
+
+
+def _seed_line(run: dict[str, Any], result: dict[str, Any], file: Path) -> dict[str, Any]:
+    return {
+        "seed": run["seed"],
+        "valid_si_sdr_gain": run["valid_si_sdr_gain"],
+        "sdr_gain": result["quality"]["sdr_gain"],
+        "sdr_loss": result["against"]["sdr_loss"],
+        "bytes": file.stat().st_size,
+    }
 
 
 @contextlib.contextmanager
@@ -152,14 +199,7 @@ def _metrics(
         "against": against,
         "peers": result["peers"],
         "memory": {"tflm_arena": expected["tflm_arena"]},
-        "seeds": [
-            {
-                "seed": run["seed"],
-                "valid_si_sdr_gain": run["valid_si_sdr_gain"],
-                "sdr_loss": against["sdr_loss"],
-                "bytes": file.stat().st_size,
-            }
-        ],
+        "seeds": [_seed_line(run, result, file)],
         "training": run,
         "check": expected,
     }

@@ -15,7 +15,7 @@ GAIN = "si_sdr_gain_"
 
 
 def ablation_table(root: Path) -> str:
-    """A table for each docs/ablation/NAME.csv; the first case is what the others are held against."""
+    """A table for each docs/ablation/NAME.csv, every case against the first."""
     tables = [_table(path) for path in sorted((root / "docs" / "ablation").glob("*.csv"))]
     return "\n\n".join(tables) or NOTHING
 

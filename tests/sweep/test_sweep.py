@@ -283,7 +283,7 @@ source = "small"
 
 def test_cases_are_one_run_each_under_their_name(place) -> None:
     (place / "cases.toml").write_text(CASES)
-    folder, rows = sweep(place / "cases.toml")
+    _, rows = sweep(place / "cases.toml")
     found = {json.loads(row["case"]): row["sparsity"] for row in rows}
     assert found.keys() == {"as it is", "blocks in order", "single weights"}
     assert found["single weights"] == pytest.approx(0.75, abs=0.01)

@@ -8,7 +8,7 @@ import click
 
 
 @click.command(name="publish")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("runs", metavar="RUN..", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Folder.  [default: models/NAME]"
 )
@@ -33,14 +33,17 @@ import click
     help="RUN is a published model: measure bytes, instructions and memory of its file again, and"
     " keep its quality.",
 )
-def command(run, output, listed, data, force, refresh) -> None:
-    """Export RUN, measure the file on the test lists, write its golden vectors and its card."""
+def command(runs, output, listed, data, force, refresh) -> None:
+    """Export RUN, measure the file on the test lists, write its golden vectors and its card.
+
+    Of several runs, which differ in their seed alone, the best by validation is published.
+    """
     if refresh:
-        _refresh(run, output or listed or force)
+        _refresh(runs[0], output or listed or force or runs[1:])
         return
     if not listed:
         raise click.UsageError("give --list, a test list to measure on")
-    _publish(run, output, listed, data, force)
+    _publish(runs, output, listed, data, force)
 
 
 def _refresh(model: Path, others: object) -> None:
@@ -57,17 +60,19 @@ def _notice(line: str) -> None:
     click.echo(line, err=True)
 
 
-def _publish(run, output, listed, data, force) -> None:
+def _publish(runs, output, listed, data, force) -> None:
     from tinyse.cli.evaluate import chosen_list
     from tinyse.cli.progress import bar
     from tinyse.publish import publish
     from tinyse.recipe import read_recipe
 
-    name = read_recipe(run / "recipe.toml").name
+    name = read_recipe(runs[0] / "recipe.toml").name
     folder = output or Path("models") / name
     first, *others = (chosen_list(path, data) for path in listed)
     with bar("rows") as tell:
-        metrics = publish(run, folder, first, force, tell, others, notice=_notice)
+        metrics = publish(
+            runs[0], folder, first, force, tell, others, notice=_notice, seeds=runs[1:]
+        )
     quality, against = metrics["quality"], metrics["against"]
     click.echo(
         f"{folder}: SDR gain {quality['sdr_gain']:.2f} dB, SI-SDR gain"
