@@ -60,14 +60,6 @@ def test_a_layer_that_cannot_be_pruned_is_named(refused, weights):
     refused("compress", "run", *WEIGHT, "--sparsity", 0.5, *OFFLINE, says="conv_0/kernel")
 
 
-def test_a_layer_that_cannot_be_trained_in_int8_is_named(refused, place):
-    pytest.importorskip("tensorflow")
-    np.savez(place / "run" / "weights.npz", **float_weights((8,), (), gru=(6,)))
-    words = ("--sparsity", 0.5, "--method", "learned", "--data", "corpus", "-o", "out")
-    says = "gru_0: a GRU cannot be trained in int8; use --method offline"
-    refused("compress", "run", *WEIGHT, *words, says=says)
-
-
 @pytest.mark.parametrize("method", ["magnitude", "offline"])
 def test_a_run_trained_with_other_features_is_refused(refused, place, method):
     if method != "offline":

@@ -12,7 +12,9 @@ takes the gradient of the value that was used for it, also where its mask is 0, 
 out goes on learning and can come back.  The LSTM keeps its own gradient (`layers`), fed with the
 dequantised gates and states of this forward pass.
 
-An LSTM is exact.  A Dense layer multiplies by a ratio of three scales in float32 where the file has
+An LSTM is exact.  A GRU computes with the file's weights and biases, and its hidden states are put
+on the int8 grid for the next layer, but its loop runs in float32: the file's has steps of 16 bits.
+A Dense layer multiplies by a ratio of three scales in float32 where the file has
 a Q31 multiplier (`integers.multiply_nearly`).
 """
 
@@ -27,6 +29,7 @@ from keras import ops
 from tinyse.network import integers
 from tinyse.network.backend import gathered, time_loop
 from tinyse.network.build import layer_names
+from tinyse.network.gru import gru
 from tinyse.network.integers import straight_through
 from tinyse.network.layers import lstm_gradient, project
 from tinyse.network.precision import tiles
@@ -39,6 +42,7 @@ from tinyse.quant.post_training import (
     accumulated,
     cell_scale,
 )
+from tinyse.quant.weights import GATES
 from tinyse.recipe import Network
 
 GATE_COUNT = 4
@@ -76,7 +80,8 @@ class Activations:
                 scale = cell_scale(layer)
                 clip = int(min(layer.cell_clip / scale, 32767))
                 cells[layer.name] = Cell(math.frexp(scale)[1] - 1, clip)
-        outputs = {x.name: accumulated(x) for x in network.layers if x.kind != "lstm"}
+        dense = (layer for layer in network.layers if layer.kind in ("dense", "mask"))
+        outputs = {layer.name: accumulated(layer) for layer in dense}
         return cls(cells, outputs)
 
 
@@ -119,14 +124,16 @@ def used_parameters(network: Network, activations: Activations, parameters, mask
     found = {}
     arriving = FEATURES
     for name in layer_names(network):
-        gates = GATE_COUNT if name in activations.cells else 1
-        for part in ("kernel", "recurrent") if gates > 1 else ("kernel",):
+        gates = gates_of(name)
+        units = []
+        for part, read in (("kernel", arriving), ("recurrent", HIDDEN))[: 2 if gates > 1 else 1]:
             key = f"{name}/{part}"
             steps, scale = weight_steps(parameters[key], masks.get(key), gates)
             found[key] = steps * scale
-            if part == "kernel":
-                unit = scale * np.float32(arriving.scale)
-                found[f"{name}/bias"] = ops.round(parameters[f"{name}/bias"] / unit) * unit
+            units.append(scale * np.float32(read.scale))
+        bias = parameters[f"{name}/bias"]
+        unit = ops.stack(units) if len(bias.shape) > 1 else units[0]  # a GRU has one for each part
+        found[f"{name}/bias"] = ops.round(bias / unit) * unit
         arriving = HIDDEN if gates > 1 else activations.outputs[name]
     return found
 
@@ -140,23 +147,39 @@ def quantised_forward(network: Network, activations: Activations, parameters, ma
     x = ops.clip(ops.round(x / FEATURES.scale), -128, 127)
     arriving = FEATURES
     for name in layer_names(network):
-        cell = activations.cells.get(name)
-        gates = GATE_COUNT if cell else 1
+        gates = gates_of(name)
         kernel, scale = weight_steps(
             parameters[f"{name}/kernel"], masks.get(f"{name}/kernel"), gates
         )
         unit = scale * np.float32(arriving.scale)
-        bias = parameters[f"{name}/bias"] / unit
-        sums = project(x, kernel, straight_through(ops.round(bias), bias))
-        if cell:
+        bias = parameters[f"{name}/bias"]
+        from_input = bias / unit if len(bias.shape) == 1 else bias[0] / unit
+        sums = project(x, kernel, straight_through(ops.round(from_input), from_input))
+        if gates > 1:
             key = f"{name}/recurrent"
             recurrent, scale = weight_steps(parameters[key], masks.get(key), gates)
-            x = quantised_lstm(sums, recurrent, unit, scale, cell)
+            if name in activations.cells:
+                x = quantised_lstm(sums, recurrent, unit, scale, activations.cells[name])
+            else:
+                x = _gru(sums * unit, recurrent * scale, bias[1], scale)
             arriving = HIDDEN
         else:
             arriving = activations.outputs[name]
             x = _dense(sums, unit, arriving, relu=name != "mask")
     return ops.transpose(_logistic(x, arriving), (1, 0, 2))
+
+
+def gates_of(name: str) -> int:
+    """How many matrices stand side by side in a layer's kernels."""
+    return GATES.get(name.partition("_")[0], 1)
+
+
+def _gru(projected, recurrent, bias, scale):
+    """Hidden states of a GRU in steps of 2^-7, from the weights of the file and a loop in float."""
+    unit = scale * np.float32(HIDDEN.scale)
+    bias = straight_through(ops.round(bias / unit) * unit, bias)
+    hidden = gru(projected, recurrent, bias) / np.float32(HIDDEN.scale)
+    return straight_through(ops.clip(ops.round(hidden), -128, 127), hidden)
 
 
 def _dense(sums, unit, output: Quantisation, relu: bool):

@@ -106,10 +106,6 @@ class _Source:
         if len(floats.mean) != BANDS:
             what = f"was trained on {len(floats.mean)} features a frame, not {BANDS}"
             raise InputError(what, path, "train it anew")
-        for layer in floats.layers:
-            if layer.kind not in ("lstm", "dense", "mask"):
-                what = f"a {layer.kind.upper()} cannot be trained in int8"
-                raise InputError(what, f"{path}: {layer.name}", "use --method offline")
         with np.load(path) as file:
             arrays = {name: file[name] for name in file.files}
         normalisation = Normalisation(floats.mean, floats.std)
@@ -132,7 +128,8 @@ def _table_of(floats: FloatNetwork, path: Path) -> Network:
     clips = sorted({layer.cell_clip for layer in floats.layers if layer.kind == "lstm"})
     if len(clips) > 1:
         raise InputError(f"expected one cell clip for all LSTMs, got {clips}", path, "train anew")
-    return Network(cell_clip=clips[0]).resized({x.name: x.units for x in floats.layers})
+    clip = clips[0] if clips else 0.0
+    return Network(cell_clip=clip).resized({x.name: x.units for x in floats.layers})
 
 
 class _Compression:
