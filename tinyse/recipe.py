@@ -137,6 +137,7 @@ class Compress(Table, frozen=True):
     floor: Share = 0.25  # least density of a half, as a share of the mean density
     permute: bool = True  # hidden units into an order in which important weights share blocks
     resolve: bool = True  # offline, with data: what stays is solved for again
+    int8: bool = True  # False: masks are trained in float, for comparison; int8 comes at export
     steps: Count = 4000  # of every level
     learning_rate: Positive = 1e-3
     warmup_share: Share = 0.02  # the rate rises to its full height

@@ -129,6 +129,19 @@ def test_int8_alone_starts_where_the_float_network_is(compress, tmp_path):
     assert level["sparsity"] == 0 and level["method"] is None
 
 
+@pytest.mark.slow
+def test_masks_can_be_trained_in_float_and_quantised_afterwards(compress, tmp_path):
+    pytest.importorskip("tensorflow_model_optimization")
+    run = tmp_path / "run"
+    words = ("--sparsity", 0.5, "--method", "magnitude", "--steps", 10)
+    done = compress(run, "--structure", "block:4x4", *words, "--set", "compress.int8=false")
+    assert done.returncode == 0, done.stderr
+    (level,) = json.loads((run / "run.json").read_text())["levels"]
+    in_the_file(run, "block:4x4", level)
+    with np.load(run / "weights.npz") as file:
+        assert len(np.unique(file["lstm_0/kernel"])) > 4 * 255  # not on the grid of any gate
+
+
 def _log(run):
     keep = ("step", "loss", "valid_si_sdr_gain", "sparsity", "penalty")
     lines = (run / "log.jsonl").read_text().splitlines()

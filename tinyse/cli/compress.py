@@ -111,7 +111,8 @@ def command(
         return
     for level in record["levels"]:
         gain = level.get("valid_si_sdr_gain")
-        said = "" if gain is None else f", valid SI-SDR gain {gain:.2f} dB in int8"
+        trained_in = "int8" if level.get("int8", True) else "float"
+        said = "" if gain is None else f", valid SI-SDR gain {gain:.2f} dB in {trained_in}"
         click.echo(f"{run}: sparsity {level['sparsity']:.4%}{said}")
     if "budget" in record:
         spent = record["budget"]

@@ -31,7 +31,9 @@ from tinyse.files import atomic_file, read_bytes, read_json, sha256, write_json,
 from tinyse.network import backend
 from tinyse.network import features_in_graph as graph
 from tinyse.network.build import Parameters, shapes
-from tinyse.network.quantised import Activations, quantised_forward, used_parameters
+from tinyse.network.masked import masked_parameters
+from tinyse.network.precision import products_in
+from tinyse.network.quantised import Activations, used_parameters
 from tinyse.quant import FloatNetwork, read_weights
 from tinyse.recipe import Network, Recipe, to_toml
 from tinyse.sparsity import calibration
@@ -41,7 +43,7 @@ from tinyse.sparsity.shrink import shrink
 from tinyse.training import calibrate, checkpoint
 from tinyse.training.checkpoint import Progress
 from tinyse.training.choosing import Chooser, part_of, without_thresholds
-from tinyse.training.compress_step import Knobs, make_compress_step
+from tinyse.training.compress_step import Knobs, forward_pass, make_compress_step
 from tinyse.training.feed import Batches, Feed
 from tinyse.training.levels import Level, levels
 from tinyse.training.logbook import Clock, Told, event_files
@@ -158,16 +160,16 @@ class _Compression:
         self._teacher = {k: ops.convert_to_tensor(v) for k, v in source.parameters.items()}
         self._compiled: dict[tuple[bool, bool], Callable] = {}
         used = partial(used_parameters, recipe.network, source.activations)
-        self._used = backend.compiled(used)
-        integer = partial(quantised_forward, recipe.network, source.activations)
+        self._used = backend.compiled(used if recipe.compress.int8 else masked_parameters)
+        masks_of = forward_pass(recipe, source.activations)
+
+        def heard(given, frames):
+            with products_in(recipe.train.precision):
+                return masks_of(*given, frames)
+
+        statistics = source.normalisation
         self._validations = [
-            Validation(
-                recipe.network,
-                mixtures,
-                source.normalisation,
-                lambda given, frames: integer(*given, frames),
-            )
-            for mixtures in valid
+            Validation(recipe.network, mixtures, statistics, heard) for mixtures in valid
         ]
 
     def _begin(self) -> None:
@@ -313,6 +315,10 @@ class _Compression:
         source, chooser = self._source, self._chooser
         used = self._used(parameters, chooser.masks)
         weights = source.weights | {name: np.asarray(value) for name, value in used.items()}
+        if not self._settings.int8:
+            with self._feed(*calibrate.STEPS) as feed:
+                statistics = source.normalisation
+                weights |= calibrate.ranges(self._recipe.network, used, feed, statistics)
         if chooser.structure.kind == "unit":
             weights, _ = shrink(weights, chooser.keep)
         return weights
@@ -323,6 +329,7 @@ class _Compression:
             "schema": 1,
             "method": self._settings.method if level.selects else None,
             "structure": str(chooser.structure),
+            "int8": self._settings.int8,
             "sparsity_asked": level.sparsity,
             "sparsity_before_cut": chooser.before_cut if level.selects else 0.0,
             "sparsity": chooser.sparsity(),

@@ -8,13 +8,16 @@ loss alone, which can be compared with that of the float run.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from tinyse.network import backend
 from tinyse.network.build import Parameters, forward
 from tinyse.network.integers import straight_through
+from tinyse.network.masked import masked_forward
 from tinyse.network.precision import products_in
 from tinyse.network.quantised import Activations, quantised_forward
 from tinyse.recipe import Recipe
@@ -40,6 +43,13 @@ class Knobs:
         return {name: np.asarray(value, np.float32) for name, value in vars(self).items()}
 
 
+def forward_pass(recipe: Recipe, activations: Activations) -> Callable:
+    """`forward(parameters, masks, features)`: in the integers of the file, or in float."""
+    if recipe.compress.int8:
+        return partial(quantised_forward, recipe.network, activations)
+    return partial(masked_forward, recipe.network)
+
+
 def make_compress_step(
     recipe: Recipe,
     activations: Activations,
@@ -56,6 +66,7 @@ def make_compress_step(
     network, settings = recipe.network, recipe.compress
     mean, std = statistics
     update = OPTIMISERS[recipe.train.optimiser]
+    masks_of = forward_pass(recipe, activations)
 
     def loss(parameters: Parameters, batch, fixed, knobs):
         drawn = mixed_task(recipe.loss, batch, mean, std)
@@ -63,7 +74,7 @@ def make_compress_step(
         masks, kept = fixed["masks"], 0.0
         if selection is not None:
             masks, kept = selection.masks(parameters, knobs["slope"])
-        mask = quantised_forward(network, activations, parameters, masks, frames)
+        mask = masks_of(parameters, masks, frames)
         task = drawn.loss_of(mask)
         total = task + knobs["penalty"] * kept
         if distils:
