@@ -12,9 +12,11 @@ import json
 import re
 from collections.abc import Sequence
 from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 from tinyse.errors import MissingExtra
+from tinyse.files import cache_folder, write_text
 from tinyse.report.measures import evaluation, interval, is_number
 from tinyse.report.runs import Entry
 from tinyse.report.tradeoff import Measured, Tradeoff
@@ -52,8 +54,14 @@ def library() -> str:
         import vl_convert
     except ModuleNotFoundError as error:
         raise MissingExtra("vl-convert-python", "report") from error
+    # Bundling takes seconds and gives the same for one version.
+    kept = cache_folder() / f"vega-{version('vl-convert-python')}.js"
+    if kept.exists():
+        return kept.read_text("utf-8")
     bundle = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub lacks the default
-    return bundle.replace("</script", "<\\/script")
+    bundle = bundle.replace("</script", "<\\/script")
+    write_text(kept, bundle)
+    return bundle
 
 
 def spec_json(spec: dict[str, Any]) -> str:
