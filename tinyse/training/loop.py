@@ -19,7 +19,7 @@ from tinyse.audio.lists import MixtureList, find_list
 from tinyse.errors import InputError, TinySEError
 from tinyse.features import Normalisation
 from tinyse.files import atomic_file, write_json, write_text
-from tinyse.network.build import initial_parameters
+from tinyse.network.build import initial_parameters, shapes
 from tinyse.recipe import Recipe, to_toml
 from tinyse.training import calibrate, checkpoint
 from tinyse.training.checkpoint import Progress
@@ -183,12 +183,14 @@ class _Run:
         best = self._run / "state" / "best.npz"
         parameters = checkpoint.load(best)[0].parameters
         batches = list(self._calibration_batches())
+        network = self._recipe.network
+        # In the order of the forward pass: JAX gives dicts back in that of the alphabet.
+        parameters = {name: parameters[name] for name in shapes(network)}
         weights = parameters | {
             "features/mean": self._normalisation.mean,
             "features/std": self._normalisation.std,
             "floor/gains": calibrate.fixed_filter(batches),
         }
-        network = self._recipe.network
         weights |= calibrate.ranges(network, parameters, batches, self._normalisation)
         for index in range(len(network.lstm)):
             weights[f"lstm_{index}/cell_clip"] = np.asarray(network.cell_clip, np.float32)
