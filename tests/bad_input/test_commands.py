@@ -214,6 +214,13 @@ def test_train_a_bad_recipe(place, refused, damage, says):
     refused("train", "recipe.toml", "--data", "corpus", "--run", "new", says=says)
 
 
+def test_train_in_a_precision_that_the_backend_lacks(place, refused):
+    pytest.importorskip("tensorflow")
+    says = "train.precision: bfloat16 runs on JAX, not on tensorflow; set KERAS_BACKEND=jax"
+    words = ("--data", "corpus", "--run", "new", "--set", "train.precision=bfloat16")
+    refused("train", "recipe.toml", *words, says=says)
+
+
 @pytest.mark.parametrize(
     ("override", "says"),
     [

@@ -32,7 +32,7 @@ from tinyse.network import backend
 from tinyse.network import features_in_graph as graph
 from tinyse.network.build import Parameters, shapes
 from tinyse.network.masked import masked_parameters
-from tinyse.network.precision import products_in
+from tinyse.network.precision import find_tiles, products_in
 from tinyse.network.quantised import Activations, used_parameters
 from tinyse.quant import FloatNetwork, read_weights
 from tinyse.recipe import Network, Recipe, to_toml
@@ -72,6 +72,7 @@ def train_compressed(
     """
     source = _Source.read(weights)
     recipe = msgspec.structs.replace(recipe, network=source.network)
+    find_tiles(recipe.train.precision)  # refused before anything is written
     corpus = read_manifest(data / recipe.data.manifest)
     names = filter(None, (recipe.data.valid_list, recipe.data.rooms_list))
     valid = [find_list(name, data) for name in names]

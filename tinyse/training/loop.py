@@ -20,6 +20,7 @@ from tinyse.errors import InputError, TinySEError
 from tinyse.features import Normalisation
 from tinyse.files import atomic_file, write_json, write_text
 from tinyse.network.build import initial_parameters, shapes
+from tinyse.network.precision import find_tiles
 from tinyse.recipe import Recipe, to_toml
 from tinyse.training import calibrate, checkpoint
 from tinyse.training.checkpoint import Progress
@@ -44,6 +45,7 @@ def train(
     never stopped; a run made with another recipe, other data or another backend is refused
     (InputError) unless `force`.
     """
+    find_tiles(recipe.train.precision)  # refused before anything is written
     corpus = read_manifest(data / recipe.data.manifest)
     names = filter(None, (recipe.data.valid_list, recipe.data.rooms_list))
     valid = [find_list(name, data) for name in names]
