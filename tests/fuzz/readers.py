@@ -3,9 +3,9 @@
     python -m tests.fuzz.readers SECONDS [READER ..]      (make fuzz-readers: ten minutes each)
 
 A reader may answer with its value or with an InputError of one line.  Anything else is a find: a
-traceback, more than a second (a hang), more than a gigabyte (MemoryError, by a limit of the
-process), or a word on stderr, as decoders in C leave them.  The input of a find is written to
-out/fuzz_found/READER/ and belongs, once the reader is repaired, into tests/fuzz/found/READER/,
+traceback, more than a second of processor time (a hang), more than a gigabyte (MemoryError, by a
+limit of the process), or a word on stderr, as decoders in C leave them.  The input of a find goes
+to out/fuzz_found/READER/ and belongs, once the reader is repaired, into tests/fuzz/found/READER/,
 where a test reads it for ever.
 
 Inputs are made from whole ones: bytes changed, cut, doubled; words of 16 and 32 bits replaced by
@@ -243,7 +243,7 @@ def problem(reader: Reader, path: Path, data: bytes) -> str | None:
 
 
 def _answer(reader: Reader, path: Path) -> str | None:
-    signal.setitimer(signal.ITIMER_REAL, SECONDS_EACH)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS_EACH)
     try:
         reader.read(path)
     except InputError as error:
@@ -252,7 +252,7 @@ def _answer(reader: Reader, path: Path) -> str | None:
     except (Exception, Hang):  # noqa: BLE001 - any other end is what is looked for
         return traceback.format_exc(limit=-8)
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
     return None
 
 
@@ -264,9 +264,9 @@ def limits() -> Iterator[None]:
     """
 
     def ring(_: int, __: FrameType | None) -> None:
-        raise Hang(f"more than {SECONDS_EACH} s")
+        raise Hang(f"more than {SECONDS_EACH} s of processor time")
 
-    before = signal.signal(signal.SIGALRM, ring)
+    before = signal.signal(signal.SIGPROF, ring)
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     old = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY_BYTES, old[1]))
@@ -279,7 +279,7 @@ def limits() -> Iterator[None]:
             os.dup2(stderr, 2)
             os.close(stderr)
             resource.setrlimit(resource.RLIMIT_AS, old)
-            signal.signal(signal.SIGALRM, before)
+            signal.signal(signal.SIGPROF, before)
 
 
 def fuzz(name: str, seconds: float, inputs: int | None = None, seed: int = 0) -> list[str]:
