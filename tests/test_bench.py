@@ -26,6 +26,7 @@ from tinyse.cli import main
 from tinyse.compiled import MissingTool
 from tinyse.errors import InputError
 from tinyse.export import export_model
+from tinyse.tflite.check import load
 from tinyse.tflite.write import serialise
 
 CORES = ("cortex_m4", "cortex_m7", "cortex_m55")
@@ -69,6 +70,13 @@ def test_exact_runtimes_have_one_checksum(file):
         low, high = row["ms_per_frame_min"], row["ms_per_frame_max"]
         assert 0 < low <= row["ms_per_frame"] <= high
     assert rows[0]["against_first"] == 1 and result["missing"] == {}
+
+
+def test_the_c_runtime_is_timed_layer_by_layer(file):
+    (row,) = bench([file], ("native",))["models"][0]["runtimes"]
+    names = [layer.name for layer in load(file).network.layers]
+    assert list(row["ms_by_layer"]) == names and all(x >= 0 for x in row["ms_by_layer"].values())
+    assert row["ms_by_layer"]["lstm_0"] > 0
 
 
 def test_litert_is_timed_without_copies(file, monkeypatch):

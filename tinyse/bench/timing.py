@@ -18,6 +18,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -56,8 +57,26 @@ def timed(runtimes: Sequence[Runtime], width: int = BANDS) -> list[dict[str, Any
             "arena_bytes": runtime.info.arena_bytes,
             "crc32": checksum(runtime, width),
         }
+        | ({"ms_by_layer": by_layer(runtime)} if isinstance(runtime, Native) else {})
         for runtime in runtimes
     ]
+
+
+def by_layer(runtime: Native) -> dict[str, float]:
+    """Milliseconds a frame of every layer: of the network cut behind it, less that cut before it.
+
+    Medians of blocks in turns, as above; a layer that costs less than they scatter comes out as 0.
+    """
+    network = runtime.network
+    cuts = [
+        type(runtime)(replace(network, layers=network.layers[:count]))
+        for count in range(1, len(network.layers) + 1)
+    ]
+    width = network.layers[0].width
+    spent = [[_block(cut, number, width) for cut in cuts] for number in range(_BLOCKS)]
+    up_to = np.maximum.accumulate(np.median(spent, axis=0))
+    names = [layer.name for layer in network.layers]
+    return dict(zip(names, np.diff(up_to, prepend=0.0).round(5).tolist(), strict=True))
 
 
 def _block(runtime: Runtime, number: int, width: int) -> float:
