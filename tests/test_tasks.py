@@ -129,6 +129,8 @@ def test_ctrl_c_stops_the_workers_and_nothing_is_printed_by_them(tmp_path) -> No
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # What is started in the background of a shell ignores Ctrl-C, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 20
     while len(list(tmp_path.glob("*.pid"))) < 2 and running.poll() is None:

@@ -99,6 +99,8 @@ def publish(
 
 def _best_first(runs: list[Path]) -> list[Path]:
     """By validation; InputError for runs that differ in more than their seed."""
+    if len(runs) == 1:
+        return runs
     recipes = [read_recipe(each / "recipe.toml", ("train.seed=0",)) for each in runs]
     for each, recipe in zip(runs, recipes, strict=True):
         if recipe != recipes[0]:

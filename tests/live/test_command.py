@@ -20,6 +20,8 @@ def test_the_address_is_printed_and_ctrl_c_ends_it(small_model) -> None:
     command = [sys.executable, "-m", "tinyse", "live", str(small_model), "--no-browser", "--json",
                "--runtime", "oracle"]  # fmt: skip
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    # What is started in the background of a shell ignores Ctrl-C, and so would its children.
+    pipes["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(command, **pipes) as program:
         address = json.loads(program.stdout.readline())["address"]
         with urllib.request.urlopen(address, timeout=10) as page:
