@@ -58,7 +58,9 @@ def dist(tmp_path_factory) -> Path:
     run(tools / "hatchling", "build", "-t", "sdist", "-d", folder / "dist", cwd=ROOT)
     (sdist,) = (folder / "dist").glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
-        archive.extractall(folder, filter="data")
+        # Python before 3.11.4 knows no filters and takes no argument for them.
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
+        archive.extractall(folder)
     source = folder / sdist.name.removesuffix(".tar.gz")
     run(tools / "hatchling", "build", "-t", "wheel", "-d", folder / "dist", cwd=source)
     return folder / "dist"
