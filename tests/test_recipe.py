@@ -64,3 +64,14 @@ def test_an_override_without_a_value_or_into_a_value_is_refused(tmp_path):
     for override in ("train.seed", "=3", "name.x=1"):
         with pytest.raises(InputError):
             read_recipe(path, (override,))
+
+
+def test_a_machine_is_not_inherited(tmp_path):
+    """The published network was trained where bfloat16 is fast; its children may live elsewhere."""
+    (tmp_path / "parent.toml").write_text(
+        'name = "parent"\n[train]\nprecision = "bfloat16"\nbatch = 32\n'
+    )
+    (tmp_path / "child.toml").write_text('inherits = "parent.toml"\nname = "child"\n')
+    train = read_recipe(tmp_path / "child.toml").train
+    assert (train.precision, train.batch) == ("float32", 32)
+    assert read_recipe(tmp_path / "parent.toml").train.precision == "bfloat16"

@@ -205,7 +205,10 @@ def _with_ancestors(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     ancestor = published if os.path.exists(published) else path.parent / parent
     if ancestor in seen:
         raise InputError("inherits: the recipes inherit from each other", path, "break the circle")
-    return _merged(_with_ancestors(ancestor, (*seen, ancestor)), values)
+    inherited = _with_ancestors(ancestor, (*seen, ancestor))
+    # What a parent's products were computed in is a matter of the machine that it was trained on.
+    inherited.get("train", {}).pop("precision", None)
+    return _merged(inherited, values)
 
 
 def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

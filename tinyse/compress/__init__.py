@@ -102,8 +102,9 @@ def _folder(source: Path | str) -> Path:
 
 def _recipe(folder: Path, overrides: tuple[str, ...]) -> Recipe:
     """That of the source; an imported network has none, and gets the default one."""
-    # The source's own [compress] table, where it has one, is its history and not a default.
-    overrides = ("compress={}", *overrides)
+    # The source's own [compress] table, where it has one, is its history and not a default, and
+    # what its products were computed in was a matter of its machine.
+    overrides = ("compress={}", "train.precision=float32", *overrides)
     if (folder / "recipe.toml").exists():
         return read_recipe(folder / "recipe.toml", overrides)
     return make_recipe({"schema": 1, "name": folder.resolve().name}, folder, overrides)

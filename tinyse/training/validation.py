@@ -15,7 +15,7 @@ import numpy as np
 from tinyse import features
 from tinyse.audio.lists import MixtureList, render
 from tinyse.errors import InputError
-from tinyse.metrics import si_sdr
+from tinyse.metrics import CAP_DB, si_sdr
 from tinyse.network import backend
 from tinyse.network.build import Parameters, forward
 from tinyse.recipe import Network
@@ -74,4 +74,5 @@ class _Row:
     def gain(self, mask: np.ndarray) -> float:
         gains = features.bin_gains(mask[: len(self.features)])
         estimate = features.istft(self._spectrum * gains, len(self._target))
-        return si_sdr(self._target, estimate) - self._noisy
+        # A silent output counts as in `evaluate`: it must not take the mean of all rows with it.
+        return max(si_sdr(self._target, estimate), -CAP_DB) - self._noisy
