@@ -57,9 +57,23 @@ struct Shape {
   int steps, batch, units;
 };
 
-// hidden, cell [T, B, H] and gates [T, B, 4H] (i, f, g, o) of projected [T, B, 4H], zero state.
-void lstm_forward(Shape shape, const float* projected, const float* recurrent, float clip,
-                  float* hidden, float* cell, float* gates) {
+// Where 16 cells of one row stand while time runs: what a cell function is given.
+template <typename State>
+struct Sixteen {
+  int64_t wide, narrow;  // offsets of the first in [T, B, 4H] and [T, B, H]
+  int unit, units;       // the first of them in its gate; how many a gate has
+  const float (*product)[256];
+  int row;  // of the tiles in `product`
+  State* state;
+
+  int column(int gate) const { return gate * units + unit; }
+  __m512 recurrent(int gate) const { return _mm512_load_ps(product[gate] + 16 * row); }
+};
+
+// The loop of an LSTM from a zero state: `cell` makes the hidden states of sixteen cells, which
+// the next step multiplies with the recurrent kernel [H, 4H].
+template <typename State, typename Cell>
+void over_time(Shape shape, const float* recurrent, Cell cell) {
   const auto [steps, batch, units] = shape;
   const Operand kernel{recurrent, 4 * units, Along::kOther};
   const auto right = packed_in_fours(kernel, units / 16, units,
@@ -67,42 +81,49 @@ void lstm_forward(Shape shape, const float* projected, const float* recurrent, f
   const int deep = units / kDepth;
   in_parallel(batch, kRows, [&, steps = steps, batch = batch, units = units](int first, int last) {
     Tiles tiles;
-    alignas(64) float sum[4][256];
-    const __m512 bound = _mm512_set1_ps(clip > 0 ? clip : 1e30f);
-    const __m512 low = _mm512_sub_ps(_mm512_setzero_ps(), bound);
-    auto states = aligned<bf16>((size_t)2 * kRows * units);
-    auto cells = aligned<float>((size_t)kRows * units);
+    alignas(64) float product[4][256];
+    auto hidden = aligned<bf16>((size_t)2 * kRows * units);
+    auto cells = aligned<State>((size_t)kRows * units);
     for (int row = first; row < last; row += kRows) {
       const int rows = std::min(kRows, last - row);
-      std::memset(states.get(), 0, sizeof(bf16) * 2 * kRows * units);
-      std::memset(cells.get(), 0, sizeof(float) * kRows * units);
+      std::memset(hidden.get(), 0, sizeof(bf16) * 2 * kRows * units);
+      std::memset(cells.get(), 0, sizeof(State) * kRows * units);
       for (int t = 0; t < steps; ++t) {
-        const bf16* before = states.get() + (t & 1) * kRows * units;
-        bf16* after = states.get() + (~t & 1) * kRows * units;
+        const bf16* before = hidden.get() + (t & 1) * kRows * units;
+        bf16* after = hidden.get() + (~t & 1) * kRows * units;
         const int64_t at = (int64_t)t * batch + row;
-        for (int u = 0; u < units / 16; ++u) {
-          four_tiles(before, 2 * units, &right[(size_t)u * deep * 4 * kTile], deep, sum);
-          for (int r = 0; r < rows; ++r) {
-            const int64_t wide = (at + r) * 4 * units + 16 * u, narrow = (at + r) * units + 16 * u;
-            auto z = [&](int gate) {
-              return _mm512_add_ps(_mm512_loadu_ps(projected + wide + gate * units),
-                                   _mm512_load_ps(sum[gate] + 16 * r));
-            };
-            const __m512 i = sigmoid(z(0)), f = sigmoid(z(1)), g = tanh(z(2)), o = sigmoid(z(3));
-            float* kept = cells.get() + r * units + 16 * u;
-            __m512 c = _mm512_fmadd_ps(f, _mm512_load_ps(kept), _mm512_mul_ps(i, g));
-            c = _mm512_max_ps(_mm512_min_ps(c, bound), low);
-            const __m512 h = _mm512_mul_ps(o, tanh(c));
-            _mm512_store_ps(kept, c);
-            store_bf16(after + r * units + 16 * u, h);
-            _mm512_storeu_ps(hidden + narrow, h);
-            _mm512_storeu_ps(cell + narrow, c);
-            const __m512 gate[4] = {i, f, g, o};
-            for (int n = 0; n < 4; ++n) _mm512_storeu_ps(gates + wide + n * units, gate[n]);
-          }
+        for (int u = 0; u < units; u += 16) {
+          four_tiles(before, 2 * units, &right[(size_t)u / 16 * deep * 4 * kTile], deep, product);
+          for (int r = 0; r < rows; ++r)
+            store_bf16(after + r * units + u,
+                       cell(Sixteen<State>{(at + r) * 4 * units + u, (at + r) * units + u, u, units,
+                                           product, r, cells.get() + r * units + u}));
         }
       }
     }
+  });
+}
+
+// hidden, cell [T, B, H] and gates [T, B, 4H] (i, f, g, o) of projected [T, B, 4H].
+void lstm_forward(Shape shape, const float* projected, const float* recurrent, float clip,
+                  float* hidden, float* cell, float* gates) {
+  const __m512 bound = _mm512_set1_ps(clip > 0 ? clip : 1e30f);
+  const __m512 low = _mm512_sub_ps(_mm512_setzero_ps(), bound);
+  over_time<float>(shape, recurrent, [=](const Sixteen<float>& at) {
+    auto z = [&](int gate) {
+      return _mm512_add_ps(_mm512_loadu_ps(projected + at.wide + gate * at.units),
+                           at.recurrent(gate));
+    };
+    const __m512 i = sigmoid(z(0)), f = sigmoid(z(1)), g = tanh(z(2)), o = sigmoid(z(3));
+    __m512 c = _mm512_fmadd_ps(f, _mm512_load_ps(at.state), _mm512_mul_ps(i, g));
+    c = _mm512_max_ps(_mm512_min_ps(c, bound), low);
+    const __m512 h = _mm512_mul_ps(o, tanh(c));
+    _mm512_store_ps(at.state, c);
+    _mm512_storeu_ps(hidden + at.narrow, h);
+    _mm512_storeu_ps(cell + at.narrow, c);
+    const __m512 gate[4] = {i, f, g, o};
+    for (int n = 0; n < 4; ++n) _mm512_storeu_ps(gates + at.wide + n * at.units, gate[n]);
+    return h;
   });
 }
 

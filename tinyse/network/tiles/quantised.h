@@ -64,60 +64,31 @@ void quantised_forward(Shape shape, const float* sums, const float* recurrent,
                        const Multipliers& by_input, const Multipliers& by_hidden,
                        const int16_t* sigmoids, const int16_t* tanhs, const int16_t* cell_tanhs,
                        CellFormat format, float* hidden, int16_t* cell, int16_t* gates) {
-  const auto [steps, batch, units] = shape;
-  const Operand kernel{recurrent, 4 * units, Along::kOther};
-  const auto right = packed_in_fours(kernel, units / 16, units,
-                                     [units](int u, int gate) { return gate * units + 16 * u; });
-  const int deep = units / kDepth;
-  in_parallel(batch, kRows, [&, steps = steps, batch = batch, units = units](int first, int last) {
-    Tiles tiles;
-    alignas(64) float sum[4][256];
-    const __m512i bound = _mm512_set1_epi32(format.clip ? format.clip : 32767);
-    const __m512i low = _mm512_set1_epi32(format.clip ? -format.clip : -32768);
-    auto states = aligned<bf16>((size_t)2 * kRows * units);
-    auto cells = aligned<int32_t>((size_t)kRows * units);
-    for (int row = first; row < last; row += kRows) {
-      const int rows = std::min(kRows, last - row);
-      std::memset(states.get(), 0, sizeof(bf16) * 2 * kRows * units);
-      std::memset(cells.get(), 0, sizeof(int32_t) * kRows * units);
-      for (int t = 0; t < steps; ++t) {
-        const bf16* before = states.get() + (t & 1) * kRows * units;
-        bf16* after = states.get() + (~t & 1) * kRows * units;
-        const int64_t at = (int64_t)t * batch + row;
-        for (int u = 0; u < units / 16; ++u) {
-          four_tiles(before, 2 * units, &right[(size_t)u * deep * 4 * kTile], deep, sum);
-          for (int r = 0; r < rows; ++r) {
-            const int64_t wide = (at + r) * 4 * units + 16 * u, narrow = (at + r) * units + 16 * u;
-            auto activated = [&](int gate, const int16_t* table) {
-              const int column = gate * units + 16 * u;
-              const __m512i in = _mm512_cvtps_epi32(_mm512_loadu_ps(sums + wide + gate * units));
-              const __m512i back = _mm512_cvtps_epi32(_mm512_load_ps(sum[gate] + 16 * r));
-              const __m512i p = _mm512_add_epi32(clipped16(multiplied(in, by_input, column)),
-                                                 clipped16(multiplied(back, by_hidden, column)));
-              return looked_up(table, clipped16(p));
-            };
-            const __m512i i = activated(0, sigmoids), f = activated(1, sigmoids);
-            const __m512i g = activated(2, tanhs), o = activated(3, sigmoids);
-            int32_t* kept = cells.get() + r * units + 16 * u;
-            __m512i c = clipped16(
-                shifted(_mm512_mullo_epi32(f, _mm512_load_si512(kept)), 15));
-            const __m512i entering = clipped16(shifted(_mm512_mullo_epi32(i, g), format.enter));
-            c = clipped16(_mm512_add_epi32(c, entering));
-            c = _mm512_max_epi32(_mm512_min_epi32(c, bound), low);
-            __m512i h = shifted(_mm512_mullo_epi32(looked_up(cell_tanhs, c), o), format.leave);
-            h = _mm512_max_epi32(_mm512_min_epi32(h, _mm512_set1_epi32(127)),
-                                 _mm512_set1_epi32(-128));
-            const __m512 real = _mm512_cvtepi32_ps(h);
-            _mm512_store_si512(kept, c);
-            store_bf16(after + r * units + 16 * u, real);
-            _mm512_storeu_ps(hidden + narrow, real);
-            store16(cell + narrow, c);
-            const __m512i gate[4] = {i, f, g, o};
-            for (int n = 0; n < 4; ++n) store16(gates + wide + n * units, gate[n]);
-          }
-        }
-      }
-    }
+  const __m512i bound = _mm512_set1_epi32(format.clip ? format.clip : 32767);
+  const __m512i low = _mm512_set1_epi32(format.clip ? -format.clip : -32768);
+  over_time<int32_t>(shape, recurrent, [=](const Sixteen<int32_t>& at) {
+    auto activated = [&](int gate, const int16_t* table) {
+      const int column = at.column(gate);
+      const __m512i in = _mm512_cvtps_epi32(_mm512_loadu_ps(sums + at.wide + gate * at.units));
+      const __m512i back = _mm512_cvtps_epi32(at.recurrent(gate));
+      const __m512i p = _mm512_add_epi32(clipped16(multiplied(in, by_input, column)),
+                                         clipped16(multiplied(back, by_hidden, column)));
+      return looked_up(table, clipped16(p));
+    };
+    const __m512i i = activated(0, sigmoids), f = activated(1, sigmoids);
+    const __m512i g = activated(2, tanhs), o = activated(3, sigmoids);
+    __m512i c = clipped16(shifted(_mm512_mullo_epi32(f, _mm512_load_si512(at.state)), 15));
+    c = _mm512_add_epi32(c, clipped16(shifted(_mm512_mullo_epi32(i, g), format.enter)));
+    c = _mm512_max_epi32(_mm512_min_epi32(clipped16(c), bound), low);
+    __m512i h = shifted(_mm512_mullo_epi32(looked_up(cell_tanhs, c), o), format.leave);
+    h = _mm512_max_epi32(_mm512_min_epi32(h, _mm512_set1_epi32(127)), _mm512_set1_epi32(-128));
+    const __m512 real = _mm512_cvtepi32_ps(h);
+    _mm512_store_si512(at.state, c);
+    _mm512_storeu_ps(hidden + at.narrow, real);
+    store16(cell + at.narrow, c);
+    const __m512i gate[4] = {i, f, g, o};
+    for (int n = 0; n < 4; ++n) store16(gates + at.wide + n * at.units, gate[n]);
+    return real;
   });
 }
 
