@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,15 @@ def tiny_corpus(tmp_path_factory) -> Path:
     for split, listed in lists.items():
         _write(folder / f"mixtures_{split}.csv", listed)
     return folder
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[str]:
+    """A Ray cluster of two workers, as `ray://HOST:PORT`; skips where Ray is not installed."""
+    from tests.clusters import local_cluster
+
+    with local_cluster() as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -167,6 +167,18 @@ REFUSED = {
         ("--structure", "weight", "--sparsity", 0.5, "--set", 'compress.budgets={"gru*"=0.5}'),
         "gru*: fits no matrix of the network; the names are lstm_0/kernel/i",
     ),
+    "a scan without training": (
+        ("--structure", "weight", "--sparsity", 0.5, "--set", "compress.share_by='scan'"),
+        "compress.share_by: a scan is made by training methods",
+    ),
+    "energy without sound": (
+        ("--structure", "weight", "--sparsity", 0.5, "--set", "compress.share_by='energy'"),
+        "compress.share_by: energy is that of mixtures; give --data",
+    ),
+    "units by energy": (
+        ("--structure", "unit", "--sparsity", 0.5, "--set", "compress.share_by='energy'"),
+        "energy does not serve units",
+    ),
 }
 
 

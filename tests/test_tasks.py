@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.clusters import SAFE, wait_for
 from tinyse.errors import InputError, MissingExtra, TinySEError
 from tinyse.tasks import map_tasks
 
@@ -185,54 +182,8 @@ if __name__ == "__main__":
 """
 
 
-@pytest.fixture
-def cluster(tmp_path):
-    """A Ray cluster of two workers on this machine, as `ray://HOST:PORT`."""
-    if importlib.util.find_spec("ray") is None:
-        pytest.skip("ray is not installed; pip install 'tinyse[ray]'")
-    head, client = _free_ports(2)
-    own = tempfile.mkdtemp(prefix="ray")  # names of sockets must be short
-    command = [
-        sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block",
-        "--num-cpus=2", f"--port={head}", f"--ray-client-server-port={client}",
-        "--include-dashboard=false", "--disable-usage-stats", "--object-store-memory=100000000",
-        "--min-worker-port=0", "--max-worker-port=0", f"--temp-dir={own}",
-    ]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
-    with (tmp_path / "ray.log").open("w") as log:
-        running = subprocess.Popen(
-            command, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-        try:
-            _wait_for(lambda: "To terminate" in (tmp_path / "ray.log").read_text(), 90)
-            yield f"ray://127.0.0.1:{client}"
-        finally:
-            running.terminate()  # it ends the processes that it started
-            try:
-                running.wait(60)
-            except subprocess.TimeoutExpired:
-                os.killpg(running.pid, signal.SIGKILL)
-                running.wait()
-            shutil.rmtree(own, ignore_errors=True)
-
-
 def _lines(path: Path) -> int:
     return len(path.read_text().splitlines()) if path.exists() else 0
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
-def _wait_for(holds, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 @pytest.mark.slow
@@ -246,11 +197,11 @@ def test_a_cluster_that_loses_a_worker_loses_no_work(cluster, tmp_path) -> None:
     )  # fmt: skip
     steps = tmp_path / "1.steps"
     try:
-        _wait_for(lambda: running.poll() is not None or _lines(steps) >= 3, 90)
+        wait_for(lambda: running.poll() is not None or _lines(steps) >= 3)
         assert running.poll() is None, running.communicate()
         killed = int(steps.read_text().split()[1])
         os.kill(killed, signal.SIGKILL)
-        out, err = running.communicate(timeout=120)
+        out, err = running.communicate(timeout=600)
     finally:
         running.kill()
     assert running.returncode == 0, err
@@ -258,3 +209,24 @@ def test_a_cluster_that_loses_a_worker_loses_no_work(cluster, tmp_path) -> None:
     workers = [line.split()[1] for line in steps.read_text().splitlines()]
     assert workers[0] == str(killed) and workers[-1] != str(killed)
     assert len(workers) == 8  # no step was done twice
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("evaluate", "{model}", "--list", "{corpus}/mixtures_test.csv", "--runtime", "oracle"),
+        ("data", "check", "{corpus}/manifest.csv"),
+    ],
+    ids=["evaluate", "data check"],
+)
+def test_a_cluster_says_what_this_machine_says(command, cluster, small_model, tiny_corpus) -> None:
+    words = [word.format(model=small_model, corpus=tiny_corpus) for word in command]
+    said = [
+        subprocess.run(
+            [sys.executable, "-m", "tinyse", *words, "--json", "--where", where],
+            cwd=tiny_corpus, env=os.environ | SAFE, capture_output=True, text=True, check=True,
+        ).stdout
+        for where in ("local", cluster)
+    ]  # fmt: skip
+    assert said[0] == said[1] and "{" in said[0]

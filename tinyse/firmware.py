@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from tinyse.errors import InputError
 from tinyse.files import packaged, read_bytes, write_together
 from tinyse.pack.files import SOURCES, native_files
@@ -12,6 +14,7 @@ from tinyse.tflite.check import load
 # What a user's tree needs; tests and fuzzers stay behind.
 COPIED = ("include", "src", "targets/host", "targets/cortex_m", "examples")
 MODEL_FOLDER = "model"
+FRAMES = "frames.bin"  # int8, a frame after the other
 
 
 def copy_firmware(folder: Path, model: Path, target: str, force: bool = False) -> list[Path]:
@@ -27,11 +30,22 @@ def copy_firmware(folder: Path, model: Path, target: str, force: bool = False) -
         for path in [source / "Makefile", *paths]
         if path.is_file()
     }
-    packed = native_files(load(model).network, target)
+    network = load(model).network
+    packed = native_files(network, target)
     for name in (*SOURCES, "model.tsb"):
         files[folder / MODEL_FOLDER / name] = packed[name]
+    files[folder / FRAMES] = _frames(Path(model), network.layers[0].width)
     existing = [path for path in files if path.exists()]
     if existing and not force:
         raise InputError("already exists", existing[0], "give --force to replace it")
     write_together(files)
     return list(files)
+
+
+def _frames(model: Path, width: int) -> bytes:
+    """What the example hears: the golden frames of a published model, else 50 of zeros."""
+    golden = model.parent / "golden.npz"
+    if not golden.exists():
+        return bytes(50 * width)
+    with np.load(golden) as arrays:
+        return arrays["features_q"].tobytes()

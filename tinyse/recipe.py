@@ -134,6 +134,10 @@ class Compress(Table, frozen=True):
     # Sparsities to walk through in one run; every level is recovered from, written and left.
     levels: Annotated[tuple[Sparsity, ...], msgspec.Meta(min_length=1)] = (0.75,)
     budgets: dict[str, Share] = {}  # half or pattern -> sparsity; the rest is shared out
+    # How sparsity is shared out over the halves: by factors of their kind, by the energy that
+    # reaches them too, or by what a scan says that each of them costs alone; auto is the scan
+    # where a method trains, and the table for units and offline.
+    share_by: Literal["auto", "table", "energy", "scan"] = "auto"
     floor: Share = 0.25  # least density of a half, as a share of the mean density
     permute: bool = True  # hidden units into an order in which important weights share blocks
     resolve: bool = True  # offline, with data: what stays is solved for again

@@ -11,6 +11,7 @@ process with `functools.cache` on what names it.
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import signal
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tinyse.errors import InputError, MissingExtra, TinySEError
 
@@ -105,38 +106,67 @@ def _in_pool(
         _stop(pool)
 
 
-def _on_ray(
-    function: Callable[[Item], Result], items: list[Item], address: str, workers: int | None
-) -> Iterator[Result]:
-    """On a Ray cluster: an item takes one of its cores and is run again if its worker dies."""
+def _library() -> Any:
+    """Ray, with its notices off; MissingExtra without it."""
     try:
         import ray
     except ModuleNotFoundError as error:
         raise MissingExtra("ray", "ray") from error
+    logging.getLogger("ray").setLevel(logging.WARNING)
+    return ray
+
+
+def _on_ray(
+    function: Callable[[Item], Result], items: list[Item], address: str, workers: int | None
+) -> Iterator[Result]:
+    """On a Ray cluster: an item takes one of its cores and is run again if its worker dies."""
+    ray = _library()
     try:
         cluster = ray.init(address, log_to_driver=False, allow_multiple=True)
     except (ConnectionError, ImportError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise InputError(f"no cluster answers ({reason})", address, "run ray start") from error
+        reason = str(error).strip().rpartition("\n")[2].strip()  # of a traceback from the cluster
+        remedy = "start it as docs/sweep.md says, and see its logs"
+        raise InputError(f"no cluster answers ({reason})", address, remedy) from error
     with cluster:
         remote = ray.remote(num_cpus=1, max_retries=_RETRIES)(_call)
         count = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        rest = iter(items)
         here = os.getcwd()
-        waiting = deque(remote.remote(function, item, here) for item in islice(rest, count))
         try:
-            while waiting:
-                result = ray.get(waiting.popleft())
-                waiting.extend(remote.remote(function, item, here) for item in islice(rest, 1))
-                yield result
+            yield from _in_flight(
+                ray, lambda item: remote.remote(function, item, here), items, count
+            )
         except ray.exceptions.RayTaskError as error:
             raise error.cause from error  # the function's own error
         except ray.exceptions.RayError as error:
             what = f"a worker died {_RETRIES + 1} times ({type(error).__name__})"
             raise TinySEError(what, address, "give it more memory, or begin again") from error
-        finally:
-            for left in waiting:
-                ray.cancel(left, force=True)
+
+
+def _in_flight(
+    ray: Any, call: Callable[[Item], Any], items: list[Item], count: int
+) -> Iterator[Any]:
+    """Results in the order of `items`, `count` of them running as long as there are more."""
+    rest = iter(items)
+    started: deque[Any] = deque()  # in the order of items
+    running: list[Any] = []
+
+    def start() -> None:
+        for item in islice(rest, count - len(running)):
+            running.append(call(item))
+            started.append(running[-1])
+
+    try:
+        start()
+        while started:
+            if started[0] in running:  # whichever ends first makes room for another
+                (done, *_), _ = ray.wait(running)
+                running.remove(done)
+                start()
+            else:
+                yield ray.get(started.popleft())
+    finally:
+        for left in started:
+            ray.cancel(left, force=True)
 
 
 def _call(function: Callable[[Item], Result], item: Item, folder: str) -> Result:

@@ -153,6 +153,5 @@ def test_the_copied_tree_builds_for_this_host(copied):
 
 @needs_board
 def test_the_copied_example_runs_on_a_board(copied):
-    (copied / "frames.bin").write_bytes(bytes(range(128)) * 3)
     told = run("make", "-C", copied, "CORE=m4", "example")
-    assert len(re.findall(r"mean gain, of 255: \d+", told)) == 3, told
+    assert len(re.findall(r"mean gain, of 255: \d+", told)) == 50, told

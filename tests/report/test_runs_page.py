@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,6 +86,38 @@ def test_the_charts_hold_the_points_and_the_front(page) -> None:
     assert all("url" not in json.dumps(spec["data"]) for spec in specs)
 
 
+def test_one_point_is_no_trade_off(runs) -> None:
+    html = without_scripts(runs_page([runs / "dense", runs / "unmeasured"]))
+    assert "The trade-off" not in html and "Every run" in html
+
+
+def test_scores_stand_by_snr_with_intervals_where_there_are_any(tmp_path) -> None:
+    run = make_run(tmp_path / "r")
+    document = json.loads((run / "evaluate.json").read_text())
+    document["quality"]["by_snr"]["-5"]["ci95"] = {"sdr_gain": [9.0, 10.1]}
+    (run / "evaluate.json").write_text(json.dumps(document))
+    html = without_scripts(runs_page([run]))
+    table = html.partition("<h3>Quality by signal-to-noise ratio</h3>")[2].partition("</table>")[0]
+    heads = re.findall(r'<th scope="row">(.*?)</th>', table)
+    assert heads == ["−5 dB", "0 dB", "5 dB", "clean", "mean"]
+    assert "9.59<small>9.0 to 10.1</small>" in table and "<small>8.0 to 8.8</small>" in table
+
+
+def test_runs_that_were_not_measured_alike_are_said_to_be_apart(runs, tmp_path) -> None:
+    assert 'class="warning"' not in runs_page([runs])
+    for name, said in (
+        ("a", {"list": {"name": "m.csv", "sha256": "ef" * 32, "rows": 90}}),
+        ("b", {"against": {"model": "big", "runtime": "tflm", "sdr_loss": 0.1}}),
+    ):
+        run = make_run(tmp_path / name)
+        document = json.loads((run / "evaluate.json").read_text()) | said
+        (run / "evaluate.json").write_text(json.dumps(document))  # fmt: skip
+    html = runs_page([runs / "dense", tmp_path])
+    assert "not measured on the same mixtures: dense, b on l.csv; a on m.csv." in html
+    assert "the same network: dense, a with the float network; b with big on tflm." in html
+    assert "<dd>b: SDR of big on tflm minus SDR of the file" in html
+
+
 def test_a_level_takes_the_documents_of_its_run(runs) -> None:
     entries = {entry.name: measures(entry) for entry in read_entries([runs])}
     assert entries["half / 0.5"]["quality/sdr_loss"].value == 0.05
@@ -141,8 +174,9 @@ def test_one_clip_and_long_clips(tmp_path) -> None:
 
 
 def test_what_a_recipe_says_cannot_leave_its_script(tmp_path) -> None:
-    make_run(tmp_path / "r", 0.5, 0.1, structure="</script><script>alert(1)")
-    html = runs_page([tmp_path / "r"])
+    for name in "rs":
+        make_run(tmp_path / name, 0.5, 0.1, structure="</script><script>alert(1)")
+    html = runs_page([tmp_path])
     assert "<script>alert" not in html
     assert "&lt;script&gt;alert" in html and "\\u003cscript>alert" in html
 
@@ -167,6 +201,12 @@ def test_a_damaged_file_is_one_line_and_exit_2(tmp_path, name, content, said) ->
     assert done.exit_code == 2, done.output
     assert said in done.stderr and str(run / name) in done.stderr
     assert len(done.stderr.splitlines()) == 1 and not out.exists()
+
+
+def test_a_published_model_goes_by_its_name(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (entry,) = read_entries([Path("lstm_256")])
+    assert entry.name == "lstm_256" and "metrics.json" in entry.documents
 
 
 @pytest.mark.parametrize("argument", ["nothing", "."])

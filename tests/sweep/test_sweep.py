@@ -199,7 +199,7 @@ def test_halving_goes_on_after_ctrl_c_with_the_same_settings(place, monkeypatch)
         ("schema = 1", "schema = 1\ntrials = 3", "a grid has its own number"),
         ("schema = 1", 'schema = 1\nstrategy = "random"', "random needs it"),
         ("schema = 1", "schema = 2", "schema"),
-        ("schema = 1", "shema = 1", "unknown field `shema`"),
+        ("schema = 1", "shema = 1", "unknown field `shema`, did you mean schema?"),
         ("[keys]", '[keys]\n"compress.method" = ["learned"]', "[keys] and in [set]"),
         ("schema = 1", "schema = ", "is not TOML"),
     ],
@@ -288,6 +288,37 @@ def test_cases_are_one_run_each_under_their_name(place) -> None:
     assert found.keys() == {"as it is", "blocks in order", "single weights"}
     assert found["single weights"] == pytest.approx(0.75, abs=0.01)
     assert found["as it is"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_every_level_of_a_run_is_measured_and_a_row(place, tiny_corpus) -> None:
+    text = GRID.replace('"weight", "block:4x4"', '"weight"')
+    text = text.replace("[[0.5], [0.75], [0.9]]", "[[0.5, 0.75, 0.9]]")
+    scored = 'evaluate = "mixtures_valid.csv"\nrows = 6\nagainst = "small:float"\n\n[set]'
+    (place / "grid.toml").write_text(text.replace("[set]", scored))
+    folder, (row,) = sweep(place / "grid.toml", data=tiny_corpus)
+    table = rows_of(folder)
+    assert [float(line["sparsity"]) for line in table] == pytest.approx([0.5, 0.75, 0.9], abs=0.01)
+    assert {line["number"] for line in table} == {"0"}
+    assert row["sdr_loss"] == float(table[-1]["sdr_loss"])
+    for line in table:
+        assert (
+            float(line["sdr_loss_low"]) <= float(line["sdr_loss"]) <= float(line["sdr_loss_high"])
+        )
+    evaluated = json.loads((folder / "runs/0/levels/0.5/evaluate.json").read_text())
+    assert evaluated["against"]["model"] == "small"
+    assert evaluated["against"]["runtime"] == "keras_model"
+    (folder / "runs" / "0" / "row.json").unlink()
+    before = (folder / "runs/0/evaluate.json").stat().st_mtime_ns
+    assert sweep(place / "grid.toml", data=tiny_corpus)[1] == [row]
+    assert (folder / "runs/0/evaluate.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("line", ['evaluate = "nobody.csv"', 'against = "nobody:float"'])
+def test_what_cannot_be_measured_is_refused_before_the_first_run(place, tiny_corpus, line) -> None:
+    (place / "grid.toml").write_text(GRID.replace("[set]", f"{line}\n\n[set]"))
+    with pytest.raises(InputError, match="nobody"):
+        sweep(place / "grid.toml", data=tiny_corpus)
+    assert not (place / "sweeps").exists()
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,9 @@ ENERGY = {name: np.ones(len(x)) for name, x in PARAMETERS.items() if x.ndim == 2
 def chooser(structure: str, *asked: float):
     settings = Compress(structure=structure, method="learned", levels=asked, steps=100)
     every = levels(settings)
-    return Chooser(settings, every, PARAMETERS, ENERGY), every
+    choice = Chooser(settings, every, PARAMETERS, ENERGY)
+    choice.share_out(every, PARAMETERS)
+    return choice, every
 
 
 def test_a_run_that_ends_short_says_by_how_much():

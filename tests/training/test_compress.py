@@ -149,10 +149,25 @@ def _log(run):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("method", ["magnitude", "offline"])
+def test_energy_shares_sparsity_out_in_its_own_way(compress, tmp_path, method):
+    asked = ["--structure", "block:4x4", "--sparsity", 0.75, "--steps", 6, "--method", method]
+    found = {}
+    for way in ("table", "energy"):
+        run = tmp_path / way
+        done = compress(run, *asked, "--set", f"compress.share_by='{way}'")
+        assert done.returncode == 0, done.stderr
+        live, groups = groups_left(run, "block:4x4")
+        assert live == round(0.25 * groups)
+        found[way] = [int(np.count_nonzero(array)) for array in matrices(integer(run))]
+    assert found["energy"] != found["table"]
+
+
+@pytest.mark.slow
 def test_a_killed_run_resumes_with_the_same_losses(compress, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     asked = ["--structure", "block:2x2", "--levels", "0.4,0.7", "--steps", 40]
-    asked += ["--method", "learned"]
+    asked += ["--method", "learned", "--set", "compress.share_by='scan'"]
     assert compress(whole, *asked).returncode == 0
     process = compress(killed, *asked, start=subprocess.Popen)
     while process.poll() is None:

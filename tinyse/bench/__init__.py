@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +49,14 @@ def published_models() -> list[Path]:
     return sorted(packaged("models").glob("*/model.tflite"))
 
 
-def bench(files: Sequence[Path], runtimes: Sequence[str] = RUNTIMES) -> dict[str, Any]:
+def bench(
+    files: Sequence[Path],
+    runtimes: Sequence[str] = RUNTIMES,
+    notice: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
     """Measure `files` on `runtimes`; the document of `bench --json` and bench.json.
+
+    notice : is told what is measured next (a bar that moves would be measured with it)
 
     A runtime that is not installed, or cannot run a file, is left out and named under `missing`;
     where nothing is left that raises.
@@ -61,9 +67,11 @@ def bench(files: Sequence[Path], runtimes: Sequence[str] = RUNTIMES) -> dict[str
         # A damaged file is refused here, though the step graph needs only the weights beside.
         width = load(path).network.layers[0].width
         opened = _open(path, runtimes, missing)
-        firmware = _firmware(path, runtimes, missing)
+        firmware = _firmware(path, runtimes, missing, notice)
         if not opened and not firmware:
             raise next(iter(_errors(path, runtimes)))
+        if opened:
+            notice(f"{_name(path)}: timing {', '.join(runtime.name for runtime in opened)}")
         rows = timed(opened, width) if opened else []
         models.append(
             {"model": _name(path), "file": path.name, "runtimes": rows, "firmware": firmware}
@@ -109,11 +117,14 @@ def _open(path: Path, runtimes: Sequence[str], missing: dict[str, str]) -> list[
     return opened
 
 
-def _firmware(path: Path, runtimes: Sequence[str], missing: dict[str, str]) -> list[dict[str, Any]]:
+def _firmware(
+    path: Path, runtimes: Sequence[str], missing: dict[str, str], notice: Callable[[str], None]
+) -> list[dict[str, Any]]:
     rows = []
     for name in runtimes:
         if name not in BOARDS:
             continue
+        notice(f"{_name(path)}: counting on {name}")
         try:
             rows.append(firmware_figures(path, (name,))[name])
         except (MissingTool, InputError) as error:

@@ -26,7 +26,7 @@ def command(models, runtimes, output, force, as_json) -> None:
     files = [find_model(model).file_for("tflm") for model in models] or published_models()
     if not files:
         raise InputError("there is no published model", "bench", "name a .tflite")
-    result = bench(files, runtimes or RUNTIMES)
+    result = bench(files, runtimes or RUNTIMES, lambda line: click.echo(line, err=True))
     if output:
         write_json(output, result)
     if as_json:

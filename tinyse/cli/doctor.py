@@ -32,11 +32,11 @@ OPTIONAL = {
     "pyrnnoise": ("peers", "RNNoise beside us in evaluate --peers"),
 }
 
-# Program -> what it is for; `make firmware-deps` installs all of them.
+# Program -> the Debian package that brings it and what it is for.
 PROGRAMS = {
-    "cc": "the native runtime",
-    "arm-none-eabi-gcc": "Cortex-M builds",
-    "qemu-system-arm": "instructions on emulated Cortex-M",
+    "cc": ("gcc", "the native runtime"),
+    "arm-none-eabi-gcc": ("gcc-arm-none-eabi", "Cortex-M builds"),
+    "qemu-system-arm": ("qemu-system-arm", "instructions on emulated Cortex-M"),
 }
 
 
@@ -56,8 +56,9 @@ def command(as_json) -> None:
         remedy = "" if version else f"; get it with: pip install 'tinyse[{extra}]'"
         click.echo(f"{'ok' if version else '--':<3} {name} {version or ''}: {purpose}{remedy}")
     for name, there in programs.items():
-        remedy = "" if there else "; get it with: make firmware-deps"
-        click.echo(f"{'ok' if there else '--':<3} {name}: {PROGRAMS[name]}{remedy}")
+        package, purpose = PROGRAMS[name]
+        remedy = "" if there else f"; get it with: apt-get install {package}"
+        click.echo(f"{'ok' if there else '--':<3} {name}: {purpose}{remedy}")
     where = "not set: only the embedded corpus" if data is None else data
     there = data is not None and (Path(data) / "manifest.csv").is_file()
     click.echo(f"{'ok' if there else '--':<3} TINYSE_DATA {where}")

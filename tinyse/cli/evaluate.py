@@ -32,7 +32,9 @@ TEST_LIST = "mixtures_test.csv"
     "--runtime", default="tflm", show_default=True, help="tflm, oracle, litert or keras_model."
 )
 @click.option(
-    "--against", metavar="WHAT", help="Compare row by row with: float, a runtime, or another model."
+    "--against",
+    metavar="WHAT",
+    help="Compare row by row with: float, a runtime, another model, or MODEL:float, MODEL:RUNTIME.",
 )
 @click.option(
     "--metrics",

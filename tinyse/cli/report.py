@@ -33,11 +33,14 @@ def command(runs, out, audio, account, title, force) -> None:
     inspect, bench and profile print with --json, as evaluate.json, inspect.json, bench.json and
     profile.json.  It opens from a disk, without a network.
     """
+    from tinyse.cli.progress import bar
     from tinyse.errors import InputError
     from tinyse.files import write_text
     from tinyse.report.runs_page import runs_page
 
     if out.exists() and not force:
         raise InputError("already exists", out, "give --force to replace it")
-    write_text(out, runs_page(runs, audio, account, title))
+    with bar("runs drawn") as tell:
+        page = runs_page(runs, audio, account, title, tell)
+    write_text(out, page)
     click.echo(f"{out}: {out.stat().st_size / 1e6:.2f} MB")

@@ -29,9 +29,7 @@ import click
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Runs at a time; each uses all cores it finds.",
+    help="Runs at a time, each with all cores it finds.  [default: 1, or the cluster's cores]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as one JSON document.")
 def command(plan, data, out, where, workers, as_json) -> None:
@@ -56,7 +54,8 @@ def command(plan, data, out, where, workers, as_json) -> None:
     from tinyse.report.runs_page import runs_page
 
     try:
-        page = runs_page([folder / "runs"], title=f"Sweep {folder.name}")
+        with bar("runs drawn") as tell:
+            page = runs_page([folder / "runs"], title=f"Sweep {folder.name}", progress=tell)
         write_text(folder / "report.html", page)
     except MissingExtra as error:
         click.echo(f"no report: {error}", err=True)

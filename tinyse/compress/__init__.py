@@ -68,12 +68,14 @@ def compress(
     weights = folder / "weights.npz"
     recipe = _recipe(folder, overrides)
     network = read_weights(weights)  # says what is wrong with the file
+    recipe = _shared_out(recipe)
     settings = _settings(recipe)
     pruning = Pruning(_arrays(weights), settings)
     offline = settings.method == "offline"
     if budget is not None:
         aimed = budget.limit if offline else int(_AIM * budget.limit)
         recipe = _with(recipe, levels=(pruning.sparsity_for(aimed, budget.account),))
+    _refuse_sharing(settings, data)
     for level in _settings(recipe).levels:
         pruning.shares(level)  # refused before anything is read or written
     recipe = _named(recipe, folder, network, budget)
@@ -123,6 +125,15 @@ def _settings(recipe: Recipe) -> Compress:
 def _with(recipe: Recipe, **changes: Any) -> Recipe:
     table = msgspec.structs.replace(_settings(recipe), **changes)
     return msgspec.structs.replace(recipe, compress=table)
+
+
+def _shared_out(recipe: Recipe) -> Recipe:
+    """The recipe with a way of sharing out in place of "auto"."""
+    settings = _settings(recipe)
+    if settings.share_by != "auto":
+        return recipe
+    by_table = settings.structure == "unit" or settings.method == "offline"
+    return _with(recipe, share_by="table" if by_table else "scan")
 
 
 def _named(recipe: Recipe, folder: Path, network: FloatNetwork, budget: Budget | None) -> Recipe:
@@ -186,6 +197,19 @@ def _offline(
     _write(run, recipe, found[-1])
     write_json(run / "run.json", record)
     return record
+
+
+def _refuse_sharing(settings: Compress, data: Path | None) -> None:
+    """Not every way of sharing sparsity out is there for every structure and method."""
+    by, where = settings.share_by, "compress.share_by"
+    if by == "table":
+        return
+    if settings.structure == "unit":
+        raise InputError(f"{by} does not serve units", where, "use table, or compress.budgets")
+    if settings.method == "offline" and by == "scan":
+        raise InputError("a scan is made by training methods", where, "use table or energy")
+    if settings.method == "offline" and data is None:
+        raise InputError("energy is that of mixtures", where, "give --data, or use table")
 
 
 def _refuse_other_features(network: FloatNetwork, weights: Path) -> None:

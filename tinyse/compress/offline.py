@@ -65,8 +65,21 @@ class Pruning:
         """What goes of every half, or layer; InputError where it cannot be had."""
         if not sparsity:
             return {}
-        by_hand, floor = self.settings.budgets, self.settings.floor
-        return budgets(self.arrays, self.structure, sparsity, by_hand=by_hand, floor=floor)
+        settings = self.settings
+        return budgets(
+            self.arrays,
+            self.structure,
+            sparsity,
+            energy=self.energy() if settings.share_by == "energy" else None,
+            by_hand=settings.budgets,
+            floor=settings.floor,
+        )
+
+    def energy(self) -> dict[str, NDArray[np.float64]] | None:
+        """E x^2 of what every matrix reads, over the frames."""
+        if self.frames is None:
+            return None
+        return calibration.energies(calibration.forward(self.arrays, self.frames).inputs)
 
     def at(self, sparsity: float) -> Arrays:
         """The arrays at a sparsity; units are taken out, not only set to zero."""
@@ -80,10 +93,7 @@ class Pruning:
         """The same network, its units in the order that keeps most at a sparsity in blocks."""
         if not (self.settings.permute and sparsity and self.structure.kind == "block"):
             return self
-        energy = None
-        if self.frames is not None:
-            energy = calibration.energies(calibration.forward(self.arrays, self.frames).inputs)
-        arrays, _ = permute(self.arrays, self.structure, sparsity, energy=energy)
+        arrays, _ = permute(self.arrays, self.structure, sparsity, energy=self.energy())
         return dataclasses.replace(self, arrays=arrays)
 
     def sparsity(self, pruned: Weights) -> float:

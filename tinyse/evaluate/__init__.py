@@ -46,6 +46,7 @@ __all__ = [
     "evaluate",
     "refuse_used",
     "rendered",
+    "split_against",
     "spread",
     "write_worst",
 ]
@@ -74,8 +75,8 @@ def evaluate(
     ----------
     model : a run, a published model or a `.tflite`
     mixtures : a list, or the path of its CSV file or folder of ready pairs
-    against : "float" (the same model's float network), a runtime's name (the same model there), or
-        another model on the same runtime; compared row by row
+    against : "float" (the same model's float network), a runtime's name (the same model there),
+        another model (on the same runtime), or "MODEL:float", "MODEL:RUNTIME"; compared row by row
     metrics : of sdr, si_sdr, snr, estoi, pesq; sdr is always there
     ceiling : also score the best mask that any network could give
     peers : of wiener, rnnoise, float: other methods on the same rows; brings the ceiling with it
@@ -157,16 +158,20 @@ def _metrics(names: Sequence[str]) -> tuple[str, ...]:
 def _other(files: ModelFiles, runtime: str, against: str | Path | None) -> Source | None:
     if against is None:
         return None
-    if str(against) == FLOAT:
-        return Source.of(files, FLOAT_RUNTIME)
-    if str(against) in RUNTIMES:
-        return Source.of(files, str(against))
-    return Source.of(find_model(against), runtime)
+    model, there = split_against(str(against))
+    chosen = FLOAT_RUNTIME if there == FLOAT else there or runtime
+    return Source.of(find_model(model) if model else files, chosen)
+
+
+def split_against(against: str) -> tuple[str, str]:
+    """(model, runtime) of what `evaluate` is told to compare with; "" for the same one."""
+    model, _, last = against.rpartition(":")
+    return (model, last) if last in (FLOAT, *RUNTIMES) else (against, "")
 
 
 def _named(files: ModelFiles, against: str | Path | None, other: Source) -> dict[str, Any]:
-    same = str(against) in (FLOAT, *RUNTIMES)
-    name = files.name if same else find_model(str(against)).name
+    model, _ = split_against(str(against))
+    name = find_model(model).name if model else files.name
     return {"model": name, "runtime": other.runtime, "sha256": other.digest}
 
 

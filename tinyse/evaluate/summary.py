@@ -64,10 +64,15 @@ def against_of(rows: Sequence[Row], headline: tuple[float, ...] | None) -> dict[
     of_sdr = [loss for _, loss in paired(chosen, "sdr", "against", "out")]
     found["sdr_loss_p95"] = rounded(np.percentile(of_sdr, 95))
     found["by_snr"] = {
-        condition: {"sdr_loss": mean(v for _, v in paired(group, "sdr", "against", "out"))}
+        condition: _loss(paired(group, "sdr", "against", "out"))
         for condition, group in _by_condition(rows)
     }
     return found
+
+
+def _loss(losses: list[tuple[str, float]]) -> dict[str, Any]:
+    """A mean SDR loss with its interval, of (group, loss) pairs."""
+    return {"sdr_loss": mean(loss for _, loss in losses), "sdr_loss_ci95": ci95(losses)}
 
 
 def headline_rows(rows: Sequence[Row], headline: tuple[float, ...] | None) -> list[Row]:
@@ -93,6 +98,11 @@ def _of_condition(rows: Sequence[Row], condition: str, metrics: Sequence[str]) -
         if condition == "clean" and metric in IN_DB:
             # The input is the reference: infinite before, so only what is left after has a meaning.
             del found[f"{metric}_in"], found[f"{metric}_gain"]
+    found["ci95"] = {
+        gain: ci95(paired(rows, metric, "out", "in"))
+        for metric in metrics
+        if (gain := f"{metric}_gain") in found and found[gain] is not None
+    }
     return found
 
 

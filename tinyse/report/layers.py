@@ -40,8 +40,9 @@ def layer_bars(entry: Entry, layers: Sequence[LayerWeights]) -> list[Bar]:
         bars += _bar("Multiply-accumulates a frame", "Counted from weights.npz: dark are those with"
                      " a weight that is not zero; int8 rounding may make more zeros.",
                      counted)  # fmt: skip
+    order = {layer.name: n for n, layer in enumerate(layers)}  # that of the network
     for name, document in entry.profiles():
-        rows = sorted(_rows(document), key=lambda row: row["name"])
+        rows = sorted(_rows(document), key=lambda row: order.get(row["name"], len(order)))
         counted = [
             (
                 row["name"],

@@ -28,7 +28,7 @@ MACS = {
     "dense": "multiply-accumulates a frame, zeros included",
 }
 QUALITY = {
-    "sdr_loss": ("against", "SDR of the float network minus SDR of the file, same rows, averaged"),
+    "sdr_loss": ("against", "SDR of {reference} minus SDR of the file, same rows, averaged"),
     "sdr_gain": ("quality", "SDR of the output minus SDR of the noisy input, averaged"),
     "si_sdr_gain": ("quality", "SI-SDR of the output minus that of the noisy input, averaged"),
     "estoi_gain": ("quality", "ESTOI of the output minus that of the noisy input, averaged"),
@@ -63,13 +63,25 @@ def _quality(entry: Entry) -> dict[str, Measure]:
         value = number(entry, name, table, key)
         if value is not None:
             where = (table, f"{key}_ci95") if table == "against" else (table, "ci95", key)
-            how = f"{meaning}. {_provenance(document)}, in {name}."
+            meaning = meaning.format(reference=reference(document) if table == "against" else "")
+            how = f"{meaning}. {provenance(document)}, in {name}."
             unit = UNITS.get(key, "dB")
             found[f"quality/{key}"] = Measure(value, unit, how, interval(document, *where))
     return found
 
 
-def _provenance(document: dict[str, Any]) -> str:
+def reference(document: dict[str, Any]) -> str:
+    """What the losses of an evaluation compare with, in words."""
+    against = document.get("against") or {}
+    model, runtime = against.get("model"), against.get("runtime", "keras_model")
+    same = model in (None, document.get("model"))
+    if runtime == "keras_model":
+        return "the float network" if same else f"the float network of {model}"
+    return f"the same file on {runtime}" if same else f"{model} on {runtime}"
+
+
+def provenance(document: dict[str, Any]) -> str:
+    """Rows, list and runtime of an evaluation, in words."""
     listed, quality = document.get("list") or {}, document.get("quality") or {}
     groups = (quality.get("bootstrap") or {}).get("groups")
     said = f"{quality.get('rows', '?')} rows of {listed.get('name', 'a list')}"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyse.errors import InputError
-from tinyse.files import read_bytes, read_json, read_toml
+from tinyse.files import packaged, read_bytes, read_json, read_toml
 
 RECIPE, WEIGHTS, LOG, LEVELS = "recipe.toml", "weights.npz", "log.jsonl", "levels"
 SINGLE = ("metrics.json", "evaluate.json", "inspect.json", "bench.json", "manifest.json",
@@ -76,10 +76,12 @@ class Entry:
 def read_entries(folders: Iterable[Path]) -> list[Entry]:
     """The entries of `folders`, in order; names are told apart by their folders.
 
+    The name of a published model stands for its folder where there is no folder of that name.
+
     Raises InputError for a folder that holds no run and for a file that is not what it should be.
     """
     found: list[Entry] = []
-    for folder in folders:
+    for folder in map(_place, folders):
         if not folder.is_dir():
             raise InputError("is no folder", folder, "give a run, a model or a folder of runs")
         runs = [folder] if _is_run(folder) else sorted(p for p in folder.iterdir() if _is_run(p))
@@ -91,6 +93,12 @@ def read_entries(folders: Iterable[Path]) -> list[Entry]:
     if len(set(names)) < len(names):
         raise InputError(f"two runs are named {_twice(names)}", "RUN", "rename a folder")
     return found
+
+
+def _place(folder: Path) -> Path:
+    published = packaged("models", folder.name)
+    named = folder == Path(folder.name) and not folder.exists()
+    return published if named and _is_run(published) else folder
 
 
 def _twice(names: list[str]) -> str:

@@ -7,7 +7,7 @@ by condition, training curves, and of each run its layers, pictures of its matri
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,13 @@ from typing import Any
 from tinyse.errors import InputError
 from tinyse.report import clips, vega
 from tinyse.report.charts import MINUS
+from tinyse.report.conditions import (
+    Cell,
+    Conditions,
+    conditions_table,
+    different_lists,
+    different_references,
+)
 from tinyse.report.content import number
 from tinyse.report.layers import Bar, layer_bars
 from tinyse.report.matrices import LayerWeights, read_layers
@@ -36,14 +43,6 @@ SHOWN_BYTES = ("native", "native_coded", "npu_weights", "zip", "bound", "tflite"
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A number of the table and how it was measured; both empty where it is not known."""
-
-    text: str = ""
-    how: str = ""
-
-
-@dataclass(frozen=True)
 class Chart:
     """A drawing: its title, a sentence below it, its specification as JSON."""
 
@@ -58,6 +57,7 @@ class Details:
 
     name: str
     told: str
+    conditions: Conditions | None
     bars: tuple[Bar, ...]
     layers: tuple[LayerWeights, ...]
     manifest: str
@@ -68,6 +68,7 @@ def runs_page(
     audio: Path | None = None,
     account: str | None = None,
     title: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> str:
     """The HTML of the runs in `folders`.
 
@@ -76,6 +77,7 @@ def runs_page(
     folders : runs, published models, or folders of them
     audio : folder of clips, from which best, median and worst are shown
     account : byte account of the trade-off; else the one that most runs have
+    progress : called with (runs drawn, runs)
 
     Raises InputError for a folder or file that cannot be used, MissingExtra without Jinja2 or
     vl-convert.
@@ -93,15 +95,17 @@ def runs_page(
         title=title or _title(entries),
         summary=_summary(entries),
         figures=_figures(entries, measured, charts),
-        tradeoffs=[_drawn(chart, entries, measured) for chart in charts],
+        tradeoffs=[_drawn(chart, entries, measured) for chart in charts if len(chart.points) > 1],
+        lists=different_lists(entries),
+        references=different_references(entries),
         examples=placed_examples(examples),
         rule=clips.RULE,
         heads=[(key, _head(key)) for key in _columns(measured)],
         rows=_rows(entries, measured, charts),
         conditions=_spec(vega.conditions_spec(entries)),
         curves=[(title, _spec(spec)) for title, spec in vega.curve_specs(entries).items()],
-        details=[_details(entry) for entry in entries],
-        how=_glossary(measured),
+        details=_all_details(entries, progress),
+        how=_glossary(entries, measured),
         library=library,
     )
 
@@ -136,7 +140,8 @@ def _figures(
         measure, label = measured[best][key], _head(key)
         value, unit = _with_unit(measure)
         note = entries[best].name if len(entries) > 1 else ""
-        found.append((Figure(value, unit, label, note + _interval(measure)), measure.how))
+        shown = label.removesuffix(f", {unit}")
+        found.append((Figure(value, unit, shown, note + _interval(measure)), measure.how))
         if key.partition("/")[0] in ("macs", "instructions", "cycles"):
             most = max(there, key=lambda n: measured[n][key].value)
             found += _fewer(key, measured[most][key], measure, entries[most])
@@ -155,7 +160,7 @@ def _fewer(key: str, most: Measure, least: Measure, entry: Entry) -> list[tuple[
 def _interval(measure: Measure) -> str:
     if measure.interval is None:
         return ""
-    low, high = (number(value, 2) for value in measure.interval)
+    low, high = (number(value, _digits(measure)) for value in measure.interval)
     return f" (95 % interval {low} to {high})"
 
 
@@ -171,16 +176,20 @@ def _with_unit(measure: Measure) -> tuple[str, str]:
         return (f"{value / 1e6:.2f}", "M") if value >= 1e6 else (f"{value / 1e3:.0f}", "k")
     if unit == "of real time":
         return f"{value:.2%}".replace("%", "").strip(), "% of real time"
-    return number(value, 2), unit
+    return number(value, _digits(measure)), unit
 
 
-def _drawn(chart: Tradeoff, entries: Sequence[Entry], measured: Sequence[Measured]) -> Chart | None:
+def _digits(measure: Measure) -> int:
+    """Decimals of a tile: a loss of thousandths is not nothing."""
+    return 2 if abs(measure.value) >= 0.1 else 3
+
+
+def _drawn(chart: Tradeoff, entries: Sequence[Entry], measured: Sequence[Measured]) -> Chart:
     missing = ", ".join(entries[n].name for n in chart.missing)
     note = "The dashed line is the Pareto front: no other run is at least as good in both."
     note += f" Not drawn, because one of the two was not measured: {missing}." if missing else ""
     title = f"{chart.y.title.rsplit(',', 1)[0]} against {chart.x.title}"
-    spec = vega.tradeoff_spec(chart, entries, measured) if chart.points else None
-    return Chart(title, note, _spec(spec))
+    return Chart(title, note, _spec(vega.tradeoff_spec(chart, entries, measured)))
 
 
 def _spec(spec: dict[str, Any] | None) -> str:
@@ -232,6 +241,17 @@ def _cell(measure: Measure | None) -> Cell:
     return Cell(text, how)
 
 
+def _all_details(
+    entries: Sequence[Entry], progress: Callable[[int, int], None] | None
+) -> list[Details]:
+    found = []
+    for entry in entries:
+        found.append(_details(entry))
+        if progress is not None:
+            progress(len(found), len(entries))
+    return found
+
+
 def _details(entry: Entry) -> Details:
     layers = [] if entry.weights is None else read_layers(entry.weights)
     documents = {
@@ -241,13 +261,22 @@ def _details(entry: Entry) -> Details:
     }
     manifest = json.dumps(documents, indent=1, ensure_ascii=False) if documents else ""
     bars = layer_bars(entry, layers)
-    return Details(entry.name, _recipe(entry), tuple(bars), tuple(layers), manifest)
+    table = conditions_table(entry)
+    return Details(entry.name, _recipe(entry), table, tuple(bars), tuple(layers), manifest)
 
 
-def _glossary(measured: Sequence[Measured]) -> list[tuple[str, str]]:
-    """Each measure once, with how it was measured in the first run that has it."""
-    found: dict[str, str] = {}
-    for entry in measured:
-        for key, measure in entry.items():
-            found.setdefault(key, measure.how)
-    return [(_head(key), found[key]) for key in _columns(measured)]
+def _glossary(
+    entries: Sequence[Entry], measured: Sequence[Measured]
+) -> list[tuple[str, list[str]]]:
+    """Each measure with how it was measured: by run, where not all were measured alike."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for entry, of in zip(entries, measured, strict=True):
+        for key, measure in of.items():
+            found.setdefault(key, {}).setdefault(measure.how, []).append(entry.name)
+    return [(_head(key), _sentences(found[key])) for key in _columns(measured)]
+
+
+def _sentences(ways: dict[str, list[str]]) -> list[str]:
+    if len(ways) == 1:
+        return list(ways)
+    return [f"{', '.join(names)}: {how}" for how, names in ways.items()]

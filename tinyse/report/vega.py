@@ -17,7 +17,8 @@ from typing import Any
 
 from tinyse.errors import MissingExtra
 from tinyse.files import cache_folder, write_text
-from tinyse.report.measures import evaluation, interval, is_number
+from tinyse.report.conditions import by_condition, gain_interval, label, rank
+from tinyse.report.measures import evaluation, is_number
 from tinyse.report.runs import Entry
 from tinyse.report.tradeoff import Measured, Tradeoff
 
@@ -43,6 +44,7 @@ CONFIG = {
     "legend": {
         "labelColor": "var(--ink)", "titleColor": "var(--soft)", "orient": "top", "columns": 2,
         "labelFontSize": 12, "labelLimit": 260, "title": None, "symbolSize": 70,
+        "symbolOpacity": 1,
     },
 }  # fmt: skip
 
@@ -85,7 +87,7 @@ def tradeoff_spec(
         "axis": {"title": chart.x.title, "format": "~s", "tickCount": 5, "labelOverlap": True},
     }  # fmt: skip
     y = _vertical("y", chart.y.title)
-    colour, shape = _by("kind", entries)
+    colour, shape = _by("kind", entries, {row["kind"] for row in rows})
     front = {
         "transform": [{"filter": "datum.front"}],
         "mark": {
@@ -157,10 +159,10 @@ def curve_specs(entries: Sequence[Entry]) -> dict[str, dict[str, Any]]:
             for line in _thinned([line for line in entry.log if _drawable(line, key)])
         ]
         if rows:
-            colour, _ = _by("run", entries)
+            colour, _ = _by("run", entries, {row["run"] for row in rows})
             encoding = {
                 "x": {"field": "step", "type": "quantitative",
-                      "axis": {"title": "step", "format": "~s", "tickCount": 5}},
+                      "axis": {"title": "step", "format": ",d", "tickCount": 5}},
                 "y": _vertical("value", title),
                 "color": colour,
                 "tooltip": [
@@ -185,29 +187,24 @@ def _thinned(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def conditions_spec(entries: Sequence[Entry]) -> dict[str, Any] | None:
     """SDR gain by signal-to-noise ratio and their mean, with intervals where there are any."""
-    rows, order = [], {}
+    rows, conditions = [], set()
     for entry in entries:
         known = evaluation(entry)
         if known is None:
             continue
-        quality = known[1]["quality"]
-        of_snr = quality.get("by_snr") if isinstance(quality.get("by_snr"), dict) else {}
-        for condition, scores in [*of_snr.items(), ("mean", quality)]:
-            if isinstance(scores, dict) and is_number(scores.get("sdr_gain")):
-                low, high = (
-                    interval(scores, "ci95", "sdr_gain")
-                    or interval(scores, "sdr_gain_ci95")
-                    or (None, None)
-                )
-                order[condition] = _snr_order(condition)
-                rows.append({"run": entry.name, "snr": condition, "gain": scores["sdr_gain"],
+        for condition, scores in by_condition(known[1]["quality"]):
+            if is_number(scores.get("sdr_gain")):
+                low, high = gain_interval(scores) or (None, None)
+                rows.append({"run": entry.name, "snr": label(condition), "gain": scores["sdr_gain"],
                              "low": low, "high": high})  # fmt: skip
+                conditions.add(condition)
     if not rows:
         return None
-    x = {"field": "snr", "type": "nominal", "sort": sorted(order, key=lambda snr: order[snr]),
-         "axis": {"title": "SNR of the noisy input, dB", "labelAngle": 0}}  # fmt: skip
+    order = [label(condition) for condition in sorted(conditions, key=rank)]
+    x = {"field": "snr", "type": "nominal", "sort": order,
+         "axis": {"title": "SNR of the noisy input", "labelAngle": 0}}  # fmt: skip
     aside = {"field": "run", "sort": None}
-    colour, shape = _by("run", entries)
+    colour, shape = _by("run", entries, {row["run"] for row in rows})
     bars = {
         "transform": [{"filter": "isValid(datum.low)"}],
         "mark": {"type": "rule", "opacity": 0.6},
@@ -219,7 +216,7 @@ def conditions_spec(entries: Sequence[Entry]) -> dict[str, Any] | None:
         "encoding": {
             "x": x, "xOffset": aside, "y": _vertical("gain", "SDR gain, dB"), "color": colour,
             "shape": shape,
-            "tooltip": [{"field": "run"}, {"field": "snr", "title": "SNR, dB"},
+            "tooltip": [{"field": "run"}, {"field": "snr", "title": "SNR"},
                         {"field": "gain", "title": "SDR gain, dB", "format": ".2f"},
                         {"field": "low", "title": "95 % from", "format": ".2f"},
                         {"field": "high", "title": "95 % to", "format": ".2f"}],
@@ -228,28 +225,25 @@ def conditions_spec(entries: Sequence[Entry]) -> dict[str, Any] | None:
     return _framed([bars, points], rows)
 
 
-def _snr_order(condition: str) -> tuple[int, float]:
-    try:
-        return 0, float(condition)
-    except ValueError:
-        return (2 if condition == "mean" else 1), 0.0
-
-
 def _vertical(field: str, title: str) -> dict[str, Any]:
     axis = {"title": title, "tickCount": 5}
     return {"field": field, "type": "quantitative", "scale": {"zero": False, "padding": 8},
             "axis": axis}  # fmt: skip
 
 
-def _by(field: str, entries: Sequence[Entry]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _by(
+    field: str, entries: Sequence[Entry], drawn: set[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Colour and shape of the entries' `field`, kind or run: the same in every chart of a page.
 
-    With more runs than colours there is no legend: hovering tells which is which.
+    The legend names what is `drawn`.  With more runs than colours there is no legend: hovering
+    tells which is which.
     """
     names = list(dict.fromkeys(e.kind if field == "kind" else e.name for e in entries))
     colours = [f"var(--s{n % SERIES + 1})" for n in range(len(names))]
     shapes = [SHAPES[n % len(SHAPES)] for n in range(len(names))]
-    legend: dict[str, Any] = {"legend": {} if 1 < len(names) <= SERIES else None}
+    shown = {"values": [name for name in names if name in drawn]}
+    legend: dict[str, Any] = {"legend": shown if 1 < len(names) <= SERIES else None}
     common = {"field": field, "type": "nominal"}
     return (
         common | {"scale": {"domain": names, "range": colours}} | legend,

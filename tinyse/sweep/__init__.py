@@ -3,7 +3,8 @@
 plan    SWEEP.toml -> a strict structure; the keys, and what they may be
 study   which settings come next and which runs stop early: Optuna, its journal on disk
 trial   one run, from its recipe to its figures, wherever it is computed
-table   one row a run
+measures  figures of the files a run has made
+table   one row a run, or one for each of its levels
 
 The folder of a sweep:
 
@@ -26,6 +27,7 @@ from typing import Any
 
 from tinyse.errors import InputError
 from tinyse.files import read_bytes, write_bytes
+from tinyse.sweep.measures import Measuring
 from tinyse.sweep.plan import Plan, read_plan
 from tinyse.sweep.study import begin, settle
 from tinyse.sweep.table import read_rows, write_table
@@ -42,7 +44,7 @@ def sweep(
     data: Path | None = None,
     out: Path | None = None,
     where: str = "local",
-    workers: int = 1,
+    workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Path, list[dict[str, Any]]]:
     """Run, or go on with, the sweep in `path`; its folder and a row a run.
@@ -52,13 +54,14 @@ def sweep(
     data : folder of the corpus
     out : the sweep's folder; else `sweeps/NAME`
     where : "local" or "ray://HOST:PORT"; a cluster sees `data`, `path` and `out` by the same paths
-    workers : runs at a time; one run uses every core it finds
+    workers : runs at a time, each with every core it finds; else one here, a core each on a cluster
     progress : called with (runs done, runs)
 
     Raises InputError for a plan that cannot be run, or a folder that holds another sweep.
     """
     plan = read_plan(path)
     folder = (out or Path("sweeps") / plan.name).absolute()
+    Measuring.of(plan, path.absolute().parent, data, None)
     _same_sweep(folder / COPY, read_bytes(path))
     numbers = begin(plan, folder)
     left = [n for n in numbers if not (folder / RUNS / f"{n}" / "row.json").exists()]
@@ -69,7 +72,10 @@ def sweep(
             progress(len(numbers) - len(left) + finished, len(numbers))
 
     done(0, 0)
-    job = Job(plan, path.absolute().parent, folder, None if data is None else data.absolute())
+    corpus = None if data is None else data.absolute()
+    if where == "local":
+        workers = workers or 1
+    job = Job(plan, path.absolute().parent, folder, corpus, workers == 1 and where == "local")
     map_tasks(partial(run_trial, job), left, where, workers, done)
     return folder, _record(plan, folder)
 

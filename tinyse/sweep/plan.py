@@ -5,7 +5,8 @@
     command = "compress"            # or "train"
     source = "lstm_256"             # compress: a run or published model; train: a recipe
     strategy = "grid"               # every combination; "random" or "halving": `trials` of them
-    evaluate = "mixtures_valid.csv" # optional: every file is scored on this list
+    evaluate = "mixtures_valid.csv" # optional: every file is scored on this list,
+    against = "lstm_256:float"      # and compared row by row with this
 
     [keys]
     "compress.structure" = ["weight", "block:4x4"]
@@ -22,8 +23,10 @@ them, one run each:
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -67,6 +70,8 @@ class Plan(Table, frozen=True):
     seed: Annotated[int, msgspec.Meta(ge=0)] = 1
     evaluate: str = ""  # a list, by path from SWEEP.toml's folder or --data; "" for none
     rows: Count | None = None  # of that list, spread evenly
+    metrics: tuple[Literal["sdr", "si_sdr", "snr", "estoi", "pesq"], ...] = ("sdr", "si_sdr")
+    against: str = ""  # what `tinyse evaluate --against` takes; "" for nothing
     set: dict[str, Any] = msgspec.field(default_factory=dict)  # keys that are the same in every run
     halving: Halving = Halving()
 
@@ -96,8 +101,8 @@ def read_plan(path: Path) -> Plan:
     try:
         plan = msgspec.convert(read_toml(path, REMEDY), Plan)
     except msgspec.ValidationError as error:
-        text = str(error).replace(" - at `$.", " - at `").replace("Object contains ", "")
-        raise InputError(text, path, REMEDY) from error
+        raise InputError(_explained(str(error)), path, REMEDY) from error
+    _check_values(plan, path)
     if plan.cases:
         plan = _by_case(plan, path)
     _check_keys(plan, path)
@@ -108,6 +113,15 @@ def read_plan(path: Path) -> Plan:
             # One at a time: a wrong value is refused before the first run, and by its name.
             read_recipe(recipe, with_table(plan, plan.overrides({key: as_toml(value)})))
     return plan
+
+
+def _explained(message: str) -> str:
+    """msgspec's message in the file's words, with the key that was perhaps meant."""
+    text = message.replace(" - at `$.", " - at `").replace("Object contains ", "")
+    unknown = re.match(r"unknown field `(.*?)`", text)
+    known = [field for table in (Plan, Span, Halving) for field in table.__struct_fields__]
+    near = difflib.get_close_matches(unknown[1], known, 1) if unknown else []
+    return text + (f", did you mean {near[0]}?" if near else "")
 
 
 def recipe_of(plan: Plan, beside: Path) -> Path:
@@ -141,6 +155,20 @@ def _folder(plan: Plan, beside: Path) -> Path:
     if not os.path.isfile(folder / "recipe.toml"):
         raise InputError("there is no such recipe, run or model", plan.source, REMEDY)
     return folder
+
+
+def _check_values(plan: Plan, path: Path) -> None:
+    """Of TOML's types a recipe has no dates and times, and `as_toml` has none either."""
+    tables = {"set": plan.set, "keys": plan.keys}
+    tables |= {f"cases.{name}": table for name, table in plan.cases.items()}
+    for name, table in tables.items():
+        for key, value in table.items():
+            try:
+                if not isinstance(value, Span):
+                    as_toml(value)
+            except TypeError as error:
+                what = f"{name}.{key}: expected numbers, texts, truths or lists of them"
+                raise InputError(what, path, "put a text into quotes") from error
 
 
 def _by_case(plan: Plan, path: Path) -> Plan:

@@ -1,4 +1,4 @@
-"""The table of a sweep: one row a run that is done, as CSV."""
+"""The table of a sweep: a row for each run that is done, or for each level of it, as CSV."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ def read_rows(runs: Path) -> list[dict[str, Any]]:
 
 def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write `rows` with every column that any of them has."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
+    rows = [row | level for row in rows for level in row.get("levels", [{}])]
+    columns = list(dict.fromkeys(key for row in rows for key in row if key != "levels"))
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns or ["number"], restval="")
+    writer = csv.DictWriter(text, columns or ["number"], restval="", extrasaction="ignore")
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())

@@ -10,6 +10,7 @@ from typing import Any
 
 from tinyse.errors import InputError, MissingExtra, TinySEError
 from tinyse.files import read_bytes, read_json, write_json
+from tinyse.sweep.measures import Measuring
 from tinyse.sweep.plan import Plan, resolved, source_of
 from tinyse.sweep.study import Judge, settings
 
@@ -21,12 +22,14 @@ class Job:
     """What every run of a sweep shares; it travels to the worker.
 
     beside : folder of SWEEP.toml; folder : the sweep's; data : the corpus'
+    alone : whether runs come one after another, each with every core
     """
 
     plan: Plan
     beside: Path
     folder: Path
     data: Path | None
+    alone: bool = False
 
 
 class _Stopped(Exception):
@@ -46,7 +49,7 @@ def run_trial(job: Job, number: int) -> dict[str, Any]:
     row: dict[str, Any] = {"number": number, "state": "done", **chosen}
     try:
         row |= _trained(job, run, chosen, number)
-        row |= _measured(job, run)
+        row |= Measuring.of(job.plan, job.beside, job.data, None if job.alone else 1).run(run)
     except _Stopped:
         row |= {"state": "stopped"} | _last_validation(run)
     except MissingExtra:
@@ -132,25 +135,3 @@ def _last_validation(run: Path) -> dict[str, Any]:
     lines = _validations(run / "log.jsonl")
     best = max(line["valid_si_sdr_gain"] for line in lines)
     return {"valid_si_sdr_gain": best, "steps": lines[-1]["step"]}
-
-
-def _measured(job: Job, run: Path) -> dict[str, Any]:
-    """The file's figures: model.tflite, inspect.json and, with a list, evaluate.json."""
-    from tinyse.audit import inspect
-    from tinyse.export import export_model
-
-    file = export_model(run, run, force=True)
-    audit = inspect(file)
-    write_json(run / "inspect.json", audit)
-    figures = {f"{name}_bytes": count for name, count in audit["bytes"].items()}
-    figures |= {f"macs_{kind}": audit["macs"][kind] for kind in ("nonzero", "live")}
-    if not job.plan.evaluate:
-        return figures
-    from tinyse.audio.lists import find_list
-    from tinyse.evaluate import evaluate
-
-    near = job.beside / job.plan.evaluate
-    mixtures = find_list(near if near.exists() else Path(job.plan.evaluate), job.data)
-    scores = evaluate(run, mixtures, limit=job.plan.rows, workers=1)
-    write_json(run / "evaluate.json", scores)
-    return figures | {"sdr_gain": scores["quality"]["sdr_gain"]}

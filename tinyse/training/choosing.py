@@ -7,6 +7,7 @@ their masks, so what was out can come back until the choice is fixed.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from keras import ops
 from tinyse.errors import TinySEError
 from tinyse.network.build import Parameters
 from tinyse.recipe import Compress
-from tinyse.sparsity.budget import Energy, budgets
+from tinyse.sparsity.budget import Budgets, Curve, Energy, budgets
 from tinyse.sparsity.choice import (
     Keep,
     Norms,
@@ -51,12 +52,35 @@ class Chooser:
         self.before_cut = 0.0
         self._settings, self._weights = settings, weights  # of these only the shapes are asked
         self._learned = settings.method == "learned"
-        self._budgets = {x.number: shares(settings, weights, x) for x in levels if x.selects}
+        self._budgets: dict[int, Budgets] = {}
         choosing = [] if self._learned else [x for x in levels if x.selects]
         found = updates([x.schedules for x in choosing], settings.steps) if choosing else []
         self._updates = {x.number: each for x, each in zip(choosing, found, strict=True)}
         self._controller = Controller(settings.proportional, settings.integral)
         self._choose(everything(weights, self.structure))
+
+    def share_out(
+        self, levels: list[Level], weights: Weights, curves: Mapping[str, Curve] | None = None
+    ) -> None:
+        """Fix the sparsity of every half at the end of every level, from dense weights.
+
+        curves : of a scan, where the recipe asks for one
+        """
+        settings = self._settings
+        energy = self.energy if settings.share_by == "energy" else None
+        by_hand, floor = settings.budgets, settings.floor
+        self._budgets = {
+            level.number: budgets(
+                weights, self.structure, level.sparsity,
+                energy=energy, curves=curves, by_hand=by_hand, floor=floor,
+            )
+            for level in levels
+            if level.selects
+        }  # fmt: skip
+
+    def shares(self, level: Level) -> Budgets:
+        """Sparsity that `share_out` gave every half for a level; where it is learned, to begin."""
+        return self._budgets.get(level.number, {})
 
     @property
     def penalty(self) -> float:
@@ -142,6 +166,11 @@ class Chooser:
         steering = np.array([controller.penalty, controller.error, self.before_cut], np.float64)
         found = {f"keep/{name}": part for name, part in self.keep.items()}
         found |= {f"energy/{name}": value for name, value in self.energy.items()}
+        found |= {
+            f"budget/{level}/{name}": np.float64(share)
+            for level, by_half in self._budgets.items()
+            for name, share in by_half.items()
+        }
         return {"steering": steering, **found}
 
     def take_up(self, arrays: dict[str, np.ndarray]) -> None:
@@ -150,14 +179,10 @@ class Chooser:
         settings = self._settings
         self._controller = Controller(settings.proportional, settings.integral, penalty, error)
         self.energy = part_of(arrays, "energy")
+        for key, share in part_of(arrays, "budget").items():
+            level, _, name = key.partition("/")
+            self._budgets.setdefault(int(level), {})[name] = float(share)
         self._choose(part_of(arrays, "keep"))
-
-
-def shares(settings: Compress, weights: Weights, level: Level) -> dict[str, float]:
-    """Sparsity of every half at the end of a level; InputError where it cannot be reached."""
-    structure = parse_structure(settings.structure)
-    by_hand, floor = settings.budgets, settings.floor
-    return budgets(weights, structure, level.sparsity, by_hand=by_hand, floor=floor)
 
 
 def without_thresholds(parameters: Parameters) -> Parameters:

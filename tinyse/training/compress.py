@@ -37,7 +37,9 @@ from tinyse.network.quantised import Activations, used_parameters
 from tinyse.quant import FloatNetwork, read_weights
 from tinyse.recipe import Network, Recipe, to_toml
 from tinyse.sparsity import calibration
+from tinyse.sparsity.budget import Curve, scan
 from tinyse.sparsity.graph import spaces
+from tinyse.sparsity.offline import prune_offline
 from tinyse.sparsity.permute import permute
 from tinyse.sparsity.shrink import shrink
 from tinyse.training import calibrate, checkpoint
@@ -47,12 +49,13 @@ from tinyse.training.compress_step import Knobs, forward_pass, make_compress_ste
 from tinyse.training.feed import Batches, Feed
 from tinyse.training.levels import Level, levels
 from tinyse.training.logbook import Clock, Told, event_files
-from tinyse.training.losses import mixed
+from tinyse.training.losses import batch_loss, mixed
 from tinyse.training.provenance import provenance, same_run
 from tinyse.training.step import State
 from tinyse.training.validation import Validation
 
 LEVELS = "levels"
+_SCANNED = 4  # batches that every half is tried on
 
 
 def train_compressed(
@@ -159,7 +162,7 @@ class _Compression:
         else:
             self._begin()
         self._teacher = {k: ops.convert_to_tensor(v) for k, v in source.parameters.items()}
-        self._compiled: dict[tuple[bool, bool], Callable] = {}
+        self._compiled: dict[tuple[bool, bool, bool], Callable] = {}
         used = partial(used_parameters, recipe.network, source.activations)
         self._used = backend.compiled(used if recipe.compress.int8 else masked_parameters)
         masks_of = forward_pass(recipe, source.activations)
@@ -185,7 +188,30 @@ class _Compression:
             energy = chooser.energy
             source.weights, _ = permute(source.weights, chooser.structure, densest, energy=energy)
             chooser.energy = source.energies(batch)
+        curves = self._scan() if self._settings.share_by == "scan" else None
+        chooser.share_out(self._levels, source.parameters, curves)
         self._state, self._progress = State.fresh(source.parameters), Progress()
+
+    def _scan(self) -> dict[str, Curve]:
+        """What each half loses alone, in dB of the loss, on batches no training sees."""
+        recipe, source = self._recipe, self._source
+        statistics = source.normalisation.mean, source.normalisation.std
+
+        def of_batch(parameters, batch):
+            with products_in(recipe.train.precision):
+                return batch_loss(recipe.network, recipe.loss, parameters, batch, *statistics)
+
+        compiled = backend.compiled(of_batch)
+        first, _ = calibrate.STEPS
+        with self._feed(first, first + _SCANNED) as feed:
+            batches = list(feed)
+
+        def loss(weights: Parameters) -> float:
+            return float(np.mean([float(compiled(weights, batch)) for batch in batches]))
+
+        dense = loss(source.parameters)
+        structure = self._chooser.structure
+        return scan(source.parameters, structure, prune_offline, lambda w: loss(w) - dense)
 
     def _feed(self, first: int, last: int) -> Feed:
         train, mixing = self._recipe.train, self._recipe.mixing
@@ -229,7 +255,7 @@ class _Compression:
         penalty = chooser.penalty if selects else 0.0
         knobs = Knobs(step + 1, level.learning_rate(step), penalty, level.slope(step))
         fixed = {"masks": chooser.masks, "teacher": self._teacher}
-        compiled = self._step(selects, step < level.distilled)
+        compiled = self._step(selects, step < level.distilled, step >= level.freeze)
         state, loss, _ = compiled(tuple(self._state), batch, fixed, knobs.arrays())
         loss = float(loss)
         if not math.isfinite(loss):
@@ -241,16 +267,17 @@ class _Compression:
         self._state = State(*state)
         return loss
 
-    def _step(self, selects: bool, distils: bool) -> Callable:
+    def _step(self, selects: bool, distils: bool, frozen: bool) -> Callable:
         """The compiled step of a phase, compiled when it is first asked for."""
-        if (selects, distils) not in self._compiled:
+        phase = selects, distils, frozen
+        if phase not in self._compiled:
             source = self._source
             statistics = source.normalisation.mean, source.normalisation.std
             selection = self._chooser.selection() if selects else None
-            self._compiled[selects, distils] = make_compress_step(
-                self._recipe, source.activations, statistics, selection, distils
+            self._compiled[phase] = make_compress_step(
+                self._recipe, source.activations, statistics, selection, distils, frozen
             )
-        return self._compiled[selects, distils]
+        return self._compiled[phase]
 
     def _validate(self, level: Level, done: int, events, clock: Clock) -> None:
         """A line of the log; from the freeze on, the best state of the level is kept."""
@@ -334,6 +361,7 @@ class _Compression:
             "sparsity_asked": level.sparsity,
             "sparsity_before_cut": chooser.before_cut if level.selects else 0.0,
             "sparsity": chooser.sparsity(),
+            "shares": chooser.shares(level),
             "best_step": progress.best_epoch,
             "valid_si_sdr_gain": progress.best,
         }

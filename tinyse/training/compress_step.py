@@ -56,11 +56,14 @@ def make_compress_step(
     statistics: tuple[np.ndarray, np.ndarray],
     selection: Selection | None = None,
     distils: bool = False,
+    frozen: bool = False,
 ):
     """A compiled `step(state, batch, fixed, knobs) -> state, loss, gradient_norm`.
 
     statistics : mean, std [128] of the features
     selection : makes the masks from the parameters' thresholds; without, `fixed["masks"]` holds
+    frozen : the choice is fixed: what is out learns nothing more, and the optimiser sees what is
+        in alone (a step that is orthogonalised with the rest would mostly move the rest)
     fixed : {"masks": array -> [n, m], "teacher": the float network's parameters}
     """
     network, settings = recipe.network, recipe.compress
@@ -93,6 +96,9 @@ def make_compress_step(
         # share of the bound, and Adam takes no notice of their gradient's size.
         thresholds = {name: g for name, g in gradient.items() if name.startswith(THRESHOLD)}
         weights = {name: g for name, g in gradient.items() if name not in thresholds}
+        if frozen:
+            masks = fixed["masks"]
+            weights = {name: g * masks.get(name, 1.0) for name, g in weights.items()}
         weights, norm = clipped(weights, recipe.train.clip_norm)
         faster = dict.fromkeys(thresholds, settings.threshold_pace)
         new = update(state, weights | thresholds, knobs["number"], knobs["rate"], faster)

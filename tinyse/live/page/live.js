@@ -7,6 +7,7 @@ const FRAME = 256, RATE = 16000, FRAME_MS = 1000 * FRAME / RATE, HEADER_BYTES = 
 const MOST_IN_FLIGHT = 31; // half a second: beyond it a frame is left out, or the delay would grow
 const JUDGED = 62; // frames that the figures are of: a second
 const NOISY = "Noisy";
+const SILENT = /ping timeout/; // how the server's library says it
 
 const element = id => document.getElementById(id);
 const HINT = element("source").textContent;
@@ -39,7 +40,8 @@ socket.onmessage = ({ data }) => {
 socket.onclose = ({ reason }) => {
   stop();
   for (const id of ["microphone", "pick", "runtime"]) element(id).disabled = true;
-  tell(`The connection has ended${reason ? `: ${reason}` : ""}. Reload the page, or start tinyse live again.`);
+  const why = SILENT.test(reason) ? "this page did not answer for ten seconds" : reason;
+  tell(`The connection has ended${why ? `: ${why}` : ""}. Reload the page, or start tinyse live again.`);
 };
 
 // What can be heard
@@ -50,7 +52,7 @@ function offer({ models, runtimes, missing }) {
   element("models").replaceChildren(...choices.map(({ name, model, bytes }, index) => {
     const input = Object.assign(document.createElement("input"), { type: "radio", name: "model", checked: index === 0 });
     input.addEventListener("change", () => choose(model, element("runtime").value));
-    const size = Object.assign(document.createElement("small"), { textContent: bytes ? `${Math.round(bytes / 1000)} kB` : "" });
+    const size = Object.assign(document.createElement("small"), { textContent: bytes ? `${Math.round(bytes / 1000)} kB .tflite` : "" });
     const label = Object.assign(document.createElement("label"), { className: "choice" });
     label.append(input, name, size);
     input.tinyse = model;
@@ -203,7 +205,7 @@ function figures() {
   const average = mean(times);
   element("time").textContent = `${median(times).toFixed(2)} ms`;
   element("worst").textContent = `of ${FRAME_MS} ms; worst ${Math.max(...times).toFixed(2)} ms`;
-  element("speed").textContent = `${(FRAME_MS / Math.max(average, 0.001)).toFixed(average > 1 ? 1 : 0)}x`;
+  element("speed").textContent = `${(FRAME_MS / Math.max(average, 0.001)).toFixed(average > 1 ? 1 : 0)}×`;
   element("load").value = Math.min(1, average / FRAME_MS);
   const device = 1000 * (audio.context.baseLatency + (audio.context.outputLatency || 0));
   const transport = trips.length ? median(trips) : 0;

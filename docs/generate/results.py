@@ -1,0 +1,175 @@
+"""docs/results.md's tables, from docs/results/*.json (`collect`) and the published models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from docs.generate.collect import NPU
+from docs.generate.models import number, with_interval
+
+BASELINE = "lstm_256"
+CORES = {"cortex_m4": "M4", "cortex_m55": "M55"}
+ACCOUNTS = ("dense", "zip", "decode", "native", "npu_weights", "bound")
+SNRS = ("-5", "0", "5", "10")
+NOTHING = "Nothing has been measured yet."
+# arXiv 2111.02351 (weight, block) and 2005.11138 (unit), each against its own float network.
+PUBLISHED = {
+    "lstm_256_weight": "3.7 MB to 87 kB (42x) at 0.10 dB",
+    "lstm_256_block4x4": "6.7x fewer multiply-accumulates at 0.59 dB",
+    "lstm_256_unit": "2.9x fewer operations at 0.55 dB",
+    "lstm_tiny": "",
+}
+
+
+def headline_table(root: Path) -> str:
+    """The published sparse models beside the figures of the papers."""
+    rows = []
+    dense = _metrics(root, BASELINE)["macs"]["dense"]
+    for name, paper in PUBLISHED.items():
+        if not (root / "models" / name / "metrics.json").exists():
+            continue
+        found = _metrics(root, name)
+        lost, cost = found["against"], found["bytes"]
+        rows.append([
+            f"[{name}](../models/{name}/README.md)",
+            with_interval(lost["sdr_loss"], lost["sdr_loss_ci95"], 2),
+            f"{cost['npu_weights']:,}",
+            f"{found['memory'].get('native_flash', 0):,}",
+            f"{found['macs']['live']:,} ({dense / found['macs']['live']:.1f}x fewer)",
+            paper,
+        ])  # fmt: skip
+    if not rows:
+        return NOTHING
+    heads = [
+        "model", "SDR lost to the float baseline, dB (95 %)", "U55 weights, bytes",
+        "flash on a Cortex-M4, bytes", "live multiply-accumulates", "in the literature",
+    ]  # fmt: skip
+    return _table(heads, rows, "llrrrl")
+
+
+def quality_table(root: Path) -> str:
+    """What every file of the curves loses, by method."""
+    rows = []
+    for row in _curves(root):
+        lost = row["against"]
+        rows.append([
+            row["structure"], row["method"], _percent(row["asked"]),
+            with_interval(lost["sdr_loss"], lost["sdr_loss_ci95"], 2),
+            number(lost["si_sdr_loss"], 2),
+            number(lost["estoi_loss"], 3) if "estoi_loss" in lost else "",
+            *(number(lost["by_snr"][snr], 2) for snr in SNRS),
+        ])  # fmt: skip
+    heads = ["structure", "method", "zeros", "SDR lost, dB (95 %)", "SI-SDR", "ESTOI"]
+    heads += [f"SDR at {number(float(snr), 0)} dB" for snr in SNRS]
+    return _table(heads, rows, "llrl" + "r" * 6) if rows else NOTHING
+
+
+def cost_table(root: Path) -> str:
+    """What every file of the curves costs, by the method that loses least there."""
+    best: dict[tuple[str, float], dict[str, Any]] = {}
+    for row in _curves(root):
+        key = row["structure"], row["asked"]
+        if key not in best or row["against"]["sdr_loss"] < best[key]["against"]["sdr_loss"]:
+            best[key] = row
+    rows = []
+    for row in best.values():
+        macs = row["macs"]
+        rows.append([
+            row["structure"], _percent(row["asked"]), row["method"],
+            *(f"{row['bytes'].get(account, 0):,}" for account in ACCOUNTS),
+            f"{macs['dense']:,}", f"{macs['nonzero']:,}", f"{macs['live']:,}",
+            *(f"{row['instructions'].get(core, 0):,}" for core in CORES),
+            f"{row['cycles'][NPU]:,}",
+        ])  # fmt: skip
+    heads = ["structure", "zeros", "method", *(f"`{account}`" for account in ACCOUNTS)]
+    heads += ["dense", "non-zero", "live", *CORES.values(), "U55-128"]
+    return _table(heads, rows, "lrl" + "r" * 12) if rows else NOTHING
+
+
+def shapes_table(root: Path) -> str:
+    """Block shapes at one sparsity."""
+    rows = []
+    for row in _rows(root, "shapes"):
+        lost = row["against"]
+        rows.append([
+            row["structure"], _percent(row["asked"]),
+            with_interval(lost["sdr_loss"], lost["sdr_loss_ci95"], 2),
+            f"{row['macs']['live']:,}", f"{row['bytes']['native']:,}",
+            *(f"{row['instructions'].get(core, 0):,}" for core in CORES),
+        ])  # fmt: skip
+    heads = ["structure", "zeros", "SDR lost, dB (95 %)", "live", "`native`"]
+    heads += [f"instructions, {name}" for name in CORES.values()]
+    return _table(heads, rows, "lrl" + "r" * 4) if rows else NOTHING
+
+
+def choices_table(root: Path) -> str:
+    """One choice changed at a time, at one block point."""
+    rows = _rows(root, "choices")
+    if not rows:
+        return NOTHING
+    first = rows[0]["against"]["sdr_loss"]
+    lines = []
+    for row in rows:
+        lost = row["against"]
+        change = "" if row is rows[0] else number(lost["sdr_loss"] - first, 2)
+        interval = with_interval(lost["sdr_loss"], lost["sdr_loss_ci95"], 2)
+        lines.append([row["case"], interval, change, number(row["valid_si_sdr_gain"], 2)])
+    heads = ["choice", "SDR lost, dB (95 %)", "difference", "SI-SDR gain on validation, dB"]
+    return _table(heads, lines, "llrr")
+
+
+def gates_table(root: Path) -> str:
+    """Share of zeros in every gate half of the published sparse models."""
+    models = [name for name in PUBLISHED if (root / "models" / name / "metrics.json").exists()]
+    models = [name for name in models if not name.endswith("unit")]
+    if not models:
+        return NOTHING
+    by_model = [_metrics(root, name)["sparsity"]["per_matrix"] for name in models]
+    halves = list(dict.fromkeys(half for found in by_model for half in found))
+    rows = [
+        [f"`{half}`", *(_percent(found[half]["weights"]) for found in by_model)]
+        for half in halves
+    ]  # fmt: skip
+    return _table(["matrix", *(f"`{name}`" for name in models)], rows, "l" + "r" * len(models))
+
+
+def sources_table(root: Path) -> str:
+    """Where the rows of every JSON file come from."""
+    rows = []
+    for path in sorted((root / "docs" / "results").glob("*.json")):
+        found = json.loads(path.read_text("utf-8"))["rows"]
+        made = sorted({(row["backend"], row["precision"], row["steps"]) for row in found})
+        how = "; ".join(f"{backend}, {kind}, {steps:,} steps" for backend, kind, steps in made)
+        listed, count = found[0]["list"], found[0]["list"]["rows"]
+        rows.append([f"`{path.name}`", str(len(found)), how, f"{count} rows of `{listed['name']}`"])
+    return _table(["file", "rows", "trained by", "scored on"], rows, "lrll") if rows else NOTHING
+
+
+def _metrics(root: Path, model: str) -> dict[str, Any]:
+    return json.loads((root / "models" / model / "metrics.json").read_text("utf-8"))
+
+
+def _rows(root: Path, name: str) -> list[dict[str, Any]]:
+    path = root / "docs" / "results" / f"{name}.json"
+    return json.loads(path.read_text("utf-8"))["rows"] if path.exists() else []
+
+
+def _curves(root: Path) -> list[dict[str, Any]]:
+    kinds = ("weight", "block:4x4", "unit")
+    rows = [row for row in _rows(root, "curves") if row["structure"] in kinds]
+    return sorted(
+        rows, key=lambda row: (kinds.index(row["structure"]), row["asked"], row["method"])
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g} %"
+
+
+def _table(heads: list[str], rows: Iterable[list[str]], sides: str) -> str:
+    """A table in Markdown; sides : l or r per column."""
+    rule = ["---:" if side == "r" else "---" for side in sides]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (heads, rule, *rows))
