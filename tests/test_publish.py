@@ -14,6 +14,7 @@ import tinyse.publish as publishing
 from tinyse.audio.lists import MixtureList, read_list
 from tinyse.cli import main
 from tinyse.errors import InputError
+from tinyse.files import packaged, sha256
 from tinyse.publish import publish
 
 pytest.importorskip("jinja2")
@@ -144,3 +145,25 @@ def test_the_command_takes_several_lists_and_says_what_does_not_hold(
 
 
 HOUR = {"minutes": 60, "drift_db": 2.0, "cell_growth": 1.0}
+
+
+@pytest.mark.parametrize(("known", "reference"), [(True, "lstm_256:float"), (False, "float")])
+def test_a_compressed_run_is_held_against_the_published_network_it_began_with(
+    run, tmp_path, tiny_corpus, without_tensorflow, monkeypatch, known, reference
+) -> None:
+    recipe = run / "recipe.toml"
+    recipe.write_text(recipe.read_text() + '[compress]\nsource = "lstm_256"\nlevels = [0.75]\n')
+    source = sha256(packaged("models", "lstm_256") / "weights.npz") if known else "another"
+    (run / "run.json").write_text(json.dumps(RECORD | {"source_sha256": source}))
+    asked, evaluated = [], publishing.evaluate
+
+    def listening(*arguments, against, **options):
+        asked.append(against)
+        return evaluated(*arguments, against=against, **options)
+
+    monkeypatch.setattr(publishing, "evaluate", listening)
+    publish(run, tmp_path / "small", read_list(tiny_corpus / "mixtures_test.csv"), minutes=2)
+    assert asked == [reference]
+    card = (tmp_path / "small" / "README.md").read_text("utf-8")
+    assert "75 % of its blocks of 4x4 weights are gone" in card
+    assert "tinyse compress lstm_256 --structure block:4x4 --levels 0.75" in card

@@ -30,9 +30,9 @@ from tinyse.bench import gated_figures
 from tinyse.check import TOLERANCE, measured
 from tinyse.enhance import read_normalisation
 from tinyse.errors import InputError
-from tinyse.evaluate import PEERS, evaluate
+from tinyse.evaluate import FLOAT, PEERS, evaluate
 from tinyse.export import MANIFEST, export_model, golden
-from tinyse.files import read_bytes, read_json, sha256, write_bytes, write_json
+from tinyse.files import packaged, read_bytes, read_json, sha256, write_bytes, write_json
 from tinyse.pack.files import native_bytes
 from tinyse.recipe import read_recipe
 from tinyse.report.card import find_published, write_card
@@ -60,8 +60,8 @@ def publish(
 
     Parameters
     ----------
-    mixtures : the test list of the headline figures, read once, against the run's float network and
-        the other peers that are installed
+    mixtures : the test list of the headline figures, read once, against the float network (of a
+        compressed run, the published one it began with) and the other peers that are installed
     others : lists that are scored too, under `lists`
     minutes : of the run without a reset
     notice : is told what was left out for want of a tool
@@ -83,12 +83,14 @@ def publish(
         for name in COPIED:
             write_bytes(place / name, read_bytes(run / name))
         file = export_model(place, place)
-        result = _scored(place, mixtures, _peer_names(), progress)
+        reference = _reference(place)
+        result = _scored(place, mixtures, reference, _peer_names(), progress)
         metrics = with_file_figures(_metrics(place, file, result, mixtures), file, notice)
-        metrics["seeds"] += [_seed(each, mixtures, progress) for each in seeds]
+        metrics["seeds"] += [_seed(each, mixtures, reference, progress) for each in seeds]
         if others:
             metrics["lists"] = {
-                other.name: _of_list(_scored(place, other, (), progress)) for other in others
+                other.name: _of_list(_scored(place, other, reference, (), progress))
+                for other in others
             }
         metrics["behaviour"] = behaviour(place, mixtures, minutes=minutes, progress=progress)
         write_golden(file, mixtures, place / "golden.npz")
@@ -110,7 +112,10 @@ def _best_first(runs: list[Path]) -> list[Path]:
 
 
 def _seed(
-    run: Path, mixtures: MixtureList, progress: Callable[[int, int], None] | None
+    run: Path,
+    mixtures: MixtureList,
+    reference: str,
+    progress: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
     """A line of `seeds`: what a run that is not published would have given."""
     with tempfile.TemporaryDirectory() as folder:
@@ -119,7 +124,7 @@ def _seed(
             write_bytes(place / name, read_bytes(run / name))
         file = export_model(place, place)
         result = evaluate(
-            place, mixtures, "tflm", against="float", metrics=SEED, peers=(), progress=progress
+            place, mixtures, "tflm", against=reference, metrics=SEED, peers=(), progress=progress
         )
         return _seed_line(read_json(run / "run.json"), result, file)
 
@@ -151,9 +156,22 @@ def _unfinished(folder: Path) -> Iterator[Path]:
         raise InputError(what, folder, "check the folder and the free space") from error
 
 
+def _reference(folder: Path) -> str:
+    """What losses are counted from: the float network that a compressed run began with, where that
+    is published, else the run's own."""
+    settings = read_recipe(folder / "recipe.toml").compress
+    if settings is None:
+        return FLOAT
+    weights = packaged("models", settings.source) / "weights.npz"
+    began = read_json(folder / "run.json").get("source_sha256")
+    published = weights.is_file() and sha256(weights) == began
+    return f"{settings.source}:{FLOAT}" if published else FLOAT
+
+
 def _scored(
     folder: Path,
     mixtures: MixtureList,
+    reference: str,
     peers: tuple[str, ...],
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
@@ -161,7 +179,7 @@ def _scored(
         folder,
         mixtures,
         "tflm",
-        against="float",
+        against=reference,
         metrics=_metric_names(),
         ceiling=True,
         peers=peers,

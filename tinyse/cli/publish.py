@@ -65,6 +65,7 @@ def _publish(runs, output, listed, data, force) -> None:
     from tinyse.cli.progress import bar
     from tinyse.publish import publish
     from tinyse.recipe import read_recipe
+    from tinyse.report.content import reference_name
 
     name = read_recipe(runs[0] / "recipe.toml").name
     folder = output or Path("models") / name
@@ -76,7 +77,8 @@ def _publish(runs, output, listed, data, force) -> None:
     quality, against = metrics["quality"], metrics["against"]
     click.echo(
         f"{folder}: SDR gain {quality['sdr_gain']:.2f} dB, SI-SDR gain"
-        f" {quality['si_sdr_gain']:.2f} dB, int8 loses {against['sdr_loss']:.3f} dB SDR to float"
+        f" {quality['si_sdr_gain']:.2f} dB; {against['sdr_loss']:.3f} dB SDR less than"
+        f" {reference_name(metrics)}"
     )
     for verdict in metrics["behaviour"]["verdicts"]:
         if not verdict["holds"]:

@@ -11,12 +11,15 @@ data), and in `quality` the breakdown by noise class and language.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from tinyse.errors import CheckFailed, InputError
 from tinyse.files import packaged, read_json, write_text
-from tinyse.recipe import Recipe, read_recipe
+from tinyse.recipe import Compress, Recipe, read_recipe
 from tinyse.report.content import COLUMNS, MINUS, RUNTIMES, number, reference_name, signed
 from tinyse.report.page import environment
 
@@ -100,6 +103,7 @@ def _values(metrics: dict[str, Any], manifest: dict[str, Any], recipe: Recipe) -
         "quality": quality,
         "against": against,
         "reference": reference_name(metrics) if against else "",
+        "against_what": _against_what(metrics),
         "columns": _columns(quality),
         "conditions": _conditions(quality),
         "breakdown": _breakdown(quality),
@@ -118,6 +122,7 @@ def _values(metrics: dict[str, Any], manifest: dict[str, Any], recipe: Recipe) -
         "macs": metrics.get("macs", {}),
         "training": _training(metrics.get("training", {})),
         "description": _description(recipe),
+        "command": _command(recipe),
         "sha256": manifest["files"]["model.tflite"]["sha256"],
         "limits": metrics.get("limits", []),
         "licence": metrics.get("licence", LICENCE),
@@ -195,11 +200,44 @@ def _description(recipe: Recipe) -> str:
     network = recipe.network
     layers = [f"LSTM {units}" for units in network.lstm]
     layers += [f"Dense {units} (ReLU)" for units in network.dense] + ["a mask of 128 bands"]
-    return (
+    text = (
         "A speech-enhancement network as one int8 `.tflite` for TensorFlow Lite Micro: 128 log band"
         f" levels of a frame of 16 ms in, {', '.join(layers[:-1])}, {layers[-1]} out. The state"
         " lives in the file's LSTM operators: one frame per invoke."
     )
+    settings = recipe.compress
+    if settings is None or not settings.levels[-1]:
+        return text
+    what = {"weight": "single weights", "unit": "weights, with whole units"}.get(
+        settings.structure, f"blocks of {settings.structure.removeprefix('block:')} weights"
+    )
+    gone = f"{100 * settings.levels[-1]:g} % of its {what}"
+    return f"{text} {gone} are gone, learned together with int8 from `{settings.source}`."
+
+
+def _against_what(metrics: dict[str, Any]) -> str:
+    """What `tinyse evaluate --against` is told to count losses as the card does."""
+    other = metrics.get("against", {}).get("model", metrics["model"])
+    return "float" if other == metrics["model"] else f"{other}:float"
+
+
+def _command(recipe: Recipe) -> str:
+    """What trains the network again, without folders."""
+    settings = recipe.compress
+    if settings is None:
+        return ""
+    given = {"source", "structure", "levels", "steps", "method"}
+    rest = {
+        f"compress.{name}": value
+        for name, value in msgspec.to_builtins(settings).items()
+        if name not in given and value != msgspec.to_builtins(Compress())[name]
+    }
+    rest["train.seed"] = recipe.train.seed
+    words = [f"tinyse compress {settings.source} --structure {settings.structure}"]
+    words += [f"--levels {','.join(f'{level:g}' for level in settings.levels)}"]
+    words += [f"--steps {settings.steps} --method {settings.method}"]
+    words += [f"--set {name}={json.dumps(value)}" for name, value in rest.items()]
+    return " ".join(words)
 
 
 def _training(record: dict[str, Any]) -> list[tuple[str, str]]:

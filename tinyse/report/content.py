@@ -81,9 +81,9 @@ def _figures(
 def reference_name(result: dict[str, Any]) -> str:
     """What `against` compares with, in words."""
     against = result["against"]
-    if against.get("model", result["model"]) != result["model"]:
-        return against["model"]
     runtime = against.get("runtime", "keras_model")
+    if against.get("model", result["model"]) != result["model"]:
+        return f"{against['model']} in float" if runtime == "keras_model" else against["model"]
     return "the float network" if runtime == "keras_model" else runtime
 
 
