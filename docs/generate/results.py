@@ -105,22 +105,6 @@ def shapes_table(root: Path) -> str:
     return _table(heads, rows, "lrl" + "r" * 4) if rows else NOTHING
 
 
-def choices_table(root: Path) -> str:
-    """One choice changed at a time, at one block point."""
-    rows = _rows(root, "choices")
-    if not rows:
-        return NOTHING
-    first = rows[0]["against"]["sdr_loss"]
-    lines = []
-    for row in rows:
-        lost = row["against"]
-        change = "" if row is rows[0] else number(lost["sdr_loss"] - first, 2)
-        interval = with_interval(lost["sdr_loss"], lost["sdr_loss_ci95"], 2)
-        lines.append([row["case"], interval, change, number(row["valid_si_sdr_gain"], 2)])
-    heads = ["choice", "SDR lost, dB (95 %)", "difference", "SI-SDR gain on validation, dB"]
-    return _table(heads, lines, "llrr")
-
-
 def gates_table(root: Path) -> str:
     """Share of zeros in every gate half of the published sparse models."""
     models = [name for name in PUBLISHED if (root / "models" / name / "metrics.json").exists()]

@@ -92,16 +92,16 @@ def make_compress_step(
     def step(state, batch, fixed, knobs):
         with products_in(recipe.train.precision):
             value, gradient = value_and_gradient(state[0], batch, fixed, knobs)
-        # Thresholds stand apart: a penalty as large as it has to be must not shrink the weights'
-        # share of the bound, and Adam takes no notice of their gradient's size.
-        thresholds = {name: g for name, g in gradient.items() if name.startswith(THRESHOLD)}
-        weights = {name: g for name, g in gradient.items() if name not in thresholds}
-        if frozen:
-            masks = fixed["masks"]
-            weights = {name: g * masks.get(name, 1.0) for name, g in weights.items()}
-        weights, norm = clipped(weights, recipe.train.clip_norm)
-        faster = dict.fromkeys(thresholds, settings.threshold_pace)
-        new = update(state, weights | thresholds, knobs["number"], knobs["rate"], faster)
+            # Thresholds stand apart: a penalty as large as it has to be must not shrink the
+            # weights' share of the bound, and Adam takes no notice of their gradient's size.
+            thresholds = {name: g for name, g in gradient.items() if name.startswith(THRESHOLD)}
+            weights = {name: g for name, g in gradient.items() if name not in thresholds}
+            if frozen:
+                masks = fixed["masks"]
+                weights = {name: g * masks.get(name, 1.0) for name, g in weights.items()}
+            weights, norm = clipped(weights, recipe.train.clip_norm)
+            faster = dict.fromkeys(thresholds, settings.threshold_pace)
+            new = update(state, weights | thresholds, knobs["number"], knobs["rate"], faster)
         return new, value, norm
 
     return backend.compiled(step)
