@@ -4,6 +4,7 @@
     python -m docs.generate --check    exit 1 and name those that are out of date
     python -m docs.generate --costs    profile the published models first (half a minute)
     python -m docs.generate --firmware count and time the C runtime first (a minute)
+    python -m docs.generate --collect SWEEP    keep what a finished sweep has measured first
 
     docs/commands.md        the help of every command
     docs/formats.md         the keys of a recipe, from the structures of tinyse/recipe.py
@@ -11,6 +12,7 @@
     docs/cost_model.md      published models on every NPU, from docs/cost_model.json
     docs/quality.md         the peers on the same rows, from the same files; what each choice of
                             training brought, from docs/ablation
+    docs/results.md         the published sparse models, from models/*/metrics.json
     docs/firmware.md        what the C runtime costs, from docs/firmware.json
     firmware_harness/src/tables.c    sigmoid and tanh, from tinyse/pack/activations.py
     THIRD_PARTY.md          every pinned package and its licence, from package metadata
@@ -32,6 +34,7 @@ from docs.generate.models import models_table
 from docs.generate.packages import packages_table
 from docs.generate.peers import peers_table
 from docs.generate.recipe_keys import recipe_keys
+from docs.generate.results import gates_table, headline_table
 from tinyse.pack.activations import tables_c
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,6 +43,7 @@ PARTS = {
     "docs/formats.md": {"recipe keys": recipe_keys},
     "docs/cost_model.md": {"costs": cost_table},
     "docs/firmware.md": {"firmware": firmware_tables},
+    "docs/results.md": {"headline": headline_table, "zeros by matrix": gates_table},
     "docs/quality.md": {"peers": peers_table, "ablation": ablation_table},
     "THIRD_PARTY.md": {"packages": packages_table},
 }

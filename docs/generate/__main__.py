@@ -1,10 +1,12 @@
-"""`python -m docs.generate [--check] [--costs] [--firmware]`."""
+"""`python -m docs.generate [--check] [--costs] [--firmware] [--collect SWEEP]`."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from docs.generate import ROOT, pages
+from docs.generate.collect import collect
 from docs.generate.cost import write_costs
 from docs.generate.firmware import write_firmware
 
@@ -28,4 +30,6 @@ if __name__ == "__main__":
         write_costs(ROOT)
     if "--firmware" in sys.argv[1:]:
         write_firmware(ROOT)
+    if "--collect" in sys.argv[1:]:
+        collect(Path(sys.argv[sys.argv.index("--collect") + 1]), ROOT)
     sys.exit(main("--check" in sys.argv[1:]))

@@ -6,6 +6,7 @@ import csv
 import json
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from docs.generate.models import number
 
@@ -21,7 +22,8 @@ def ablation_table(root: Path) -> str:
 
 
 def _table(path: Path) -> str:
-    order = list(tomllib.loads(path.with_suffix(".toml").read_text("utf-8"))["cases"])
+    plan = tomllib.loads(path.with_suffix(".toml").read_text("utf-8"))
+    order = list(plan["cases"])
     with path.open(encoding="utf-8", newline="") as file:
         rows = {json.loads(row["case"]): row for row in csv.DictReader(file)}
     lists = [key for key in rows[FIRST] if key.startswith(GAIN)]
@@ -36,9 +38,16 @@ def _table(path: Path) -> str:
             change = number(gain - float(rows[FIRST][key]), 2)
             cells += [number(gain, 2), "" if case == FIRST else change]
         lines.append(cells)
-    steps = rows[FIRST]["steps"]
-    return (
-        "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        + f"\n\nMean SI-SDR gain of the float network after {int(steps):,} steps of the recipe of"
-        f" `{path.stem}` with that one change; every run has its own falling rate."
-    )
+    steps = f"{int(rows[FIRST]['steps']):,} steps"
+    if plan["command"] == "train":
+        of = f"the float network after {steps} of the recipe of `{path.stem}`"
+    else:
+        of = f"the int8 network after {steps} from `{plan['source']}` to {_asked(plan)}"
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    note = f"Mean SI-SDR gain of {of}, with that one change; every run has its own falling rate."
+    return f"{table}\n\n{note}"
+
+
+def _asked(plan: dict[str, Any]) -> str:
+    share = plan["set"]["compress.levels"][-1]
+    return f"{100 * share:g} % in `{plan['set']['compress.structure']}`"

@@ -1,0 +1,70 @@
+"""docs/results.md's tables say what the collected rows and the published models hold."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from docs.generate import results
+
+ROW = {
+    "case": "block:4x4, magnitude", "structure": "block:4x4", "method": "magnitude",
+    "asked": 0.9, "sparsity": 0.9, "seed": 1, "backend": "jax", "precision": "bfloat16",
+    "steps": 6000, "list": {"name": "mixtures_test.csv", "rows": 360},
+    "against": {
+        "sdr_loss": 0.6, "sdr_loss_ci95": [0.4, 0.8], "si_sdr_loss": 0.7, "estoi_loss": 0.012,
+        "by_snr": {"-5": 1.0, "0": 0.7, "5": 0.5, "10": 0.2},
+    },
+    "bytes": {"dense": 975_872, "zip": 120_000, "native": 112_640, "npu_weights": 180_000},
+    "macs": {"block": "4x4", "dense": 966_656, "nonzero": 95_000, "live": 96_665},
+    "instructions": {"cortex_m4": 186_867, "cortex_m55": 51_563},
+    "cycles": {results.NPU: 163_376},
+}  # fmt: skip
+WORSE = ROW | {"method": "offline", "against": ROW["against"] | {"sdr_loss": 4.0}}
+METRICS = {
+    "against": {"sdr_loss": 0.45, "sdr_loss_ci95": [0.3, 0.6]},
+    "bytes": {"npu_weights": 170_000}, "memory": {"native_flash": 150_000},
+    "macs": {"dense": 966_656, "live": 120_832},
+    "sparsity": {"per_matrix": {"lstm_0/forget_gate/kernel": {"weights": 0.9688}}},
+}  # fmt: skip
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "docs" / "results").mkdir(parents=True)
+    rows = {"schema": 1, "name": "curves", "rows": [WORSE, ROW]}
+    (tmp_path / "docs" / "results" / "curves.json").write_text(json.dumps(rows))
+    for name in ("lstm_256", "lstm_256_block4x4"):
+        (tmp_path / "models" / name).mkdir(parents=True)
+        (tmp_path / "models" / name / "metrics.json").write_text(json.dumps(METRICS))
+    return tmp_path
+
+
+SAID = {
+    "headline_table": ("0.45 (0.30 to 0.60)", "170,000", "120,832 (8.0x fewer)", "0.59 dB"),
+    "quality_table": ("| 90 % | 0.60 (0.40 to 0.80) |", "| 4.00 (", "0.012"),
+    "cost_table": ("112,640", "186,867", "163,376", "| magnitude |"),
+    "gates_table": ("`lstm_0/forget_gate/kernel`", "96.88 %"),
+    "sources_table": ("jax, bfloat16, 6,000 steps", "360 rows of `mixtures_test.csv`"),
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_a_table_holds_the_figures_in_even_columns(root, name) -> None:
+    text = getattr(results, name)(root)
+    for said in SAID[name]:
+        assert said in text, text
+    lines = text.splitlines()
+    assert len({line.count("|") for line in lines}) == 1 and len(lines) >= 3
+
+
+def test_what_costs_least_is_told_of_the_best_method(root) -> None:
+    assert "offline" not in results.cost_table(root)
+
+
+@pytest.mark.parametrize("name", [*SAID, "shapes_table"])
+def test_without_measurements_a_table_says_so(tmp_path, name) -> None:
+    (tmp_path / "models" / "lstm_256").mkdir(parents=True)
+    (tmp_path / "models" / "lstm_256" / "metrics.json").write_text(json.dumps(METRICS))
+    assert getattr(results, name)(tmp_path) == results.NOTHING
