@@ -39,7 +39,7 @@ def test_the_hello_names_what_there_is(offers) -> None:
     hello = json.loads(Session(offers).hello())
     assert (hello["rate_hz"], hello["frame_samples"], hello["latency_ms"]) == (16_000, 256, 32)
     assert [model["name"] for model in hello["models"]] == ["small"]
-    assert hello["models"][0]["tflite_bytes"] > 1000 and "oracle" in hello["runtimes"]
+    assert hello["models"][0]["flash_bytes"] > 1000 and "oracle" in hello["runtimes"]
 
 
 def test_noisy_comes_back_a_frame_later(offers) -> None:

@@ -253,7 +253,7 @@ def _spent(budget: Budget, arrays: Arrays) -> dict:
 
 def _write(folder: Path, recipe: Recipe, arrays: Arrays) -> None:
     with atomic_file(folder / "weights.npz") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]  # no key is called allow_pickle
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # no key is called allow_pickle
     units = {layer.name: layer.units for layer in read_weights(folder / "weights.npz").layers}
     shape = recipe.network.resized(units)
     write_text(folder / "recipe.toml", to_toml(msgspec.structs.replace(recipe, network=shape)))

@@ -38,7 +38,7 @@ class OfferedModel(msgspec.Struct):
     """A model that may be chosen."""
 
     name: str
-    tflite_bytes: int
+    flash_bytes: int
 
 
 class Hello(msgspec.Struct, tag="hello"):

@@ -10,6 +10,8 @@ import msgspec
 from tinyse.enhance import ModelFiles, find_model, open_enhancer
 from tinyse.errors import InputError, TinySEError
 from tinyse.files import packaged
+from tinyse.pack.files import native_bytes
+from tinyse.tflite.check import load
 
 # Those that run a frame in real time on a desktop, fastest first.
 RUNTIMES = ("native", "litert", "oracle", "tflm")
@@ -17,11 +19,14 @@ MODEL = "model.tflite"
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """A model: what the page calls it, where it lies, bytes of its exported file."""
+    """A model: what the page calls it, where it lies, bytes it takes in flash.
+
+    Those are of the C runtime's blob, which leaves zeros out; of the file where no kernel takes it.
+    """
 
     name: str
     path: str
-    tflite_bytes: int
+    flash_bytes: int
 
 
 class Offers(msgspec.Struct, frozen=True):
@@ -63,6 +68,13 @@ def _published() -> list[Path]:
     return sorted(path.parent for path in packaged("models").glob(f"*/{MODEL}"))
 
 
+def _flash_bytes(file: Path) -> int:
+    try:
+        return native_bytes(load(file).network)["native"]
+    except InputError:
+        return file.stat().st_size
+
+
 def _named(found: Sequence[ModelFiles]) -> tuple[Offer, ...]:
     """An offer for each; the second of one name gets a number."""
     offers: dict[str, Offer] = {}
@@ -72,7 +84,7 @@ def _named(found: Sequence[ModelFiles]) -> tuple[Offer, ...]:
         name, number = model.name, 2
         while name in offers:
             name, number = f"{model.name} ({number})", number + 1
-        size = model.exported.stat().st_size if model.exported else 0
+        size = _flash_bytes(model.exported) if model.exported else 0
         where = path if model.exported else path.parent
         offers[name] = Offer(name, str(where), size)
     return tuple(offers.values())

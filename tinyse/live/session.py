@@ -46,7 +46,7 @@ class Session:
 
     def hello(self) -> str:
         """What the page is told first."""
-        models = [OfferedModel(offer.name, offer.tflite_bytes) for offer in self._offers.models]
+        models = [OfferedModel(offer.name, offer.flash_bytes) for offer in self._offers.models]
         runtimes, missing = list(self._offers.runtimes), self._offers.missing
         return text_of(Hello(__version__, RATE, HOP, LATENCY_MS, models, runtimes, missing))
 

@@ -334,7 +334,7 @@ class _Compression:
         )
         folder = self._run / LEVELS / f"{level.sparsity:g}"
         with atomic_file(folder / "weights.npz") as file:
-            np.savez(file, **weights)
+            np.savez_compressed(file, **weights)
         write_text(folder / "recipe.toml", to_toml(recipe))
         write_json(folder / "run.json", self._result(level))
 

@@ -48,11 +48,11 @@ socket.onclose = ({ reason }) => {
 
 function offer({ models, runtimes, missing }) {
   const choices = [{ name: NOISY, model: null, bytes: 0 }, ...models.map(found =>
-    ({ name: found.name, model: found.name, bytes: found.tflite_bytes }))];
+    ({ name: found.name, model: found.name, bytes: found.flash_bytes }))];
   element("models").replaceChildren(...choices.map(({ name, model, bytes }, index) => {
     const input = Object.assign(document.createElement("input"), { type: "radio", name: "model", checked: index === 0 });
     input.addEventListener("change", () => choose(model, element("runtime").value));
-    const size = Object.assign(document.createElement("small"), { textContent: bytes ? `${Math.round(bytes / 1000)} kB .tflite` : "" });
+    const size = Object.assign(document.createElement("small"), { textContent: bytes ? `${Math.round(bytes / 1000)} kB` : "" });
     const label = Object.assign(document.createElement("label"), { className: "choice" });
     label.append(input, name, size);
     input.tinyse = model;
