@@ -139,6 +139,17 @@ def test_the_generated_table_says_what_the_json_says(result, tmp_path) -> None:
     assert len({row.count("|") for row in rows}) == 1 and len(rows) == 6
 
 
+def test_models_of_one_list_share_a_table(result, tmp_path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / "models" / name).mkdir(parents=True)
+        metrics = {"model": name, "list": result["list"], "peers": result["peers"]}
+        (tmp_path / "models" / name / "metrics.json").write_text(json.dumps(metrics))
+    lines = peers_table(tmp_path).splitlines()
+    assert [line for line in lines if "noisy input" in line] == [lines[2]]
+    at = [n for n, line in enumerate(lines) if "int8 file" in line]
+    assert len(at) == 2 and at[1] == at[0] + 1 and "`second`" in lines[at[1]]
+
+
 def test_the_page_holds_the_table_of_the_published_models() -> None:
     for path, text in pages(("docs/quality.md",)).items():
         assert path.read_text("utf-8") == text, "run: python -m docs.generate"
