@@ -35,6 +35,7 @@ SHORT = {
     "TINYSE_DATA_PREPARE_ROWS": "4",
     "TINYSE_TRAIN_SET": "network.lstm=[8] network.dense=[] train.steps_per_epoch=2"
     " train.epochs=1 train.batch=2 train.frames=40",
+    "TINYSE_COMPRESS_SET": "mixing.rooms=2 train.batch=2 train.frames=40",
 }
 
 

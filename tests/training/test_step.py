@@ -7,11 +7,13 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
+from keras import ops
+
 from tests.network.gradients import batch
 from tinyse.network.build import initial_parameters
 from tinyse.recipe import Network, Recipe, Train
 from tinyse.training.muon import orthogonalised
-from tinyse.training.step import State, learning_rate, make_step
+from tinyse.training.step import State, clipped, learning_rate, make_step
 
 
 def test_the_rate_warms_up_stays_and_falls_to_its_final_share():
@@ -46,3 +48,17 @@ def test_muon_moves_every_direction_of_a_matrix_alike():
     values = np.linalg.svd(np.asarray(orthogonalised(thin.astype(np.float32))), compute_uv=False)
     assert values.max() < 1.3
     assert np.median(values) > 0.6
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan, 1e30])
+def test_a_gradient_without_a_finite_norm_becomes_zero(value):
+    gradient = {"a": [1.0, value], "b": [1.0, 1.0, 1.0]}
+    tensors = {name: ops.convert_to_tensor(part, "float32") for name, part in gradient.items()}
+    found, norm = clipped(tensors, 5.0)
+    assert not np.isfinite(float(norm))
+    assert not any(np.asarray(part).any() for part in found.values())
+
+
+def test_a_large_gradient_is_brought_down_to_the_bound():
+    found, norm = clipped({"a": ops.convert_to_tensor([10.0] * 4, "float32")}, 5.0)
+    assert float(norm) == pytest.approx(20) and np.asarray(found["a"]) == pytest.approx(2.5)

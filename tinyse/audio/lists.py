@@ -143,7 +143,11 @@ def find_list(name: str | Path, data: Path | None) -> MixtureList:
         return read_list(Path(name))
     own = packaged("lists", str(name))
     if data is not None and own.is_file() and not (data / name).exists():
-        return read_list(own, data)
+        try:
+            return read_list(own, data)
+        except InputError as error:
+            remedy = 'name a list of your own, or none: data.rooms_list=""'
+            raise InputError(f"its audio is not in {data}", name, remedy) from error
     return read_list(Path(name) if data is None else data / name)
 
 

@@ -60,10 +60,17 @@ def make_step(recipe: Recipe, mean: np.ndarray, std: np.ndarray):
 
 
 def clipped(gradient, bound: float):
-    """The gradient with its global norm brought down to `bound`, and the norm it had."""
+    """The gradient with its global norm brought down to `bound`, and the norm it had.
+
+    A gradient that has no finite norm becomes zero: a sparse LSTM meets, once in ten thousand
+    steps, a row through whose 250 frames it grows beyond float32.
+    """
     norm = ops.sqrt(sum(ops.sum(g * g) for g in gradient.values()))
     shrink = bound / ops.maximum(norm, bound)
-    return {name: g * shrink for name, g in gradient.items()}, norm
+    is_finite = ops.isfinite(norm)
+    return {
+        name: ops.where(is_finite, g * shrink, ops.zeros_like(g)) for name, g in gradient.items()
+    }, norm
 
 
 def adam(state, gradient, number, rate, faster: Mapping[str, float] = _ALIKE):
