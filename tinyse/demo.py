@@ -41,7 +41,7 @@ class Streamed:
     frame_ms: NDArray[np.float64]
 
 
-def demo(out: Path, model: str = "lstm_256", seed: int = 1) -> dict[str, Any]:
+def demo(out: Path, model: str = "lstm_256_block4x4", seed: int = 1) -> dict[str, Any]:
     """Run the chain into the folder `out`; returns what `out/demo.json` holds.
 
     Writes model.tflite, manifest.json, noisy.wav, enhanced.wav, clean.wav, demo.json and
