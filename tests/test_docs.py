@@ -83,7 +83,8 @@ def commands_of(page: Path) -> str:
     """The indented lines of a page and those in fences marked `sh`."""
     text = page.read_text("utf-8")
     indented = re.findall(r"^ {4,}.*$", text, re.MULTILINE)
-    return "\n".join([*indented, *re.findall(r"^```sh\n(.*?)^```$", text, re.M | re.S)])
+    fenced = re.findall(r"^```sh\n(.*?)^```$", text, re.M | re.S)
+    return re.sub(r"\\\n\s*", "", "\n".join([*indented, *fenced]))
 
 
 def shell_lines() -> list[tuple[str, str]]:
