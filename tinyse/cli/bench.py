@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -26,7 +27,7 @@ def command(models, runtimes, output, force, as_json) -> None:
     files = [find_model(model).file_for("tflm") for model in models] or published_models()
     if not files:
         raise InputError("there is no published model", "bench", "name a .tflite")
-    result = bench(files, runtimes or RUNTIMES, lambda line: click.echo(line, err=True))
+    result = bench(files, runtimes or RUNTIMES, _tell)
     if output:
         write_json(output, result)
     if as_json:
@@ -35,6 +36,12 @@ def command(models, runtimes, output, force, as_json) -> None:
     for name, why in result["missing"].items():
         click.echo(f"{name}: {why}", err=True)
     _print(result)
+
+
+def _tell(line: str) -> None:
+    """What comes next, for someone who watches."""
+    if sys.stderr.isatty():
+        click.echo(line, err=True)
 
 
 def _print(result: dict) -> None:
