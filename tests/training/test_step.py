@@ -13,7 +13,7 @@ from tests.network.gradients import batch
 from tinyse.network.build import initial_parameters
 from tinyse.recipe import Network, Recipe, Train
 from tinyse.training.muon import orthogonalised
-from tinyse.training.step import State, clipped, learning_rate, make_step
+from tinyse.training.step import State, clipped, finite_or_zero, learning_rate, make_step
 
 
 def test_the_rate_warms_up_stays_and_falls_to_its_final_share():
@@ -55,6 +55,7 @@ def test_a_gradient_without_a_finite_norm_becomes_zero(value):
     gradient = {"a": [1.0, value], "b": [1.0, 1.0, 1.0]}
     tensors = {name: ops.convert_to_tensor(part, "float32") for name, part in gradient.items()}
     found, norm = clipped(tensors, 5.0)
+    found = finite_or_zero(found, norm)
     assert not np.isfinite(float(norm))
     assert not any(np.asarray(part).any() for part in found.values())
 

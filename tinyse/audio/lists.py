@@ -147,7 +147,7 @@ def find_list(name: str | Path, data: Path | None) -> MixtureList:
             return read_list(own, data)
         except InputError as error:
             remedy = 'name a list of your own, or none: data.rooms_list=""'
-            raise InputError(f"its audio is not in {data}", name, remedy) from error
+            raise InputError(f"its audio is not whole in {data} ({error})", name, remedy) from error
     return read_list(Path(name) if data is None else data / name)
 
 

@@ -55,6 +55,7 @@ from tinyse.training.step import State
 from tinyse.training.validation import Validation
 
 LEVELS = "levels"
+_MOST_OVERFLOWS = 10  # steps in a row whose gradient has no finite norm; a single one is left out
 _SCANNED = 4  # batches that every half is tried on
 
 
@@ -162,6 +163,7 @@ class _Compression:
         else:
             self._begin()
         self._teacher = {k: ops.convert_to_tensor(v) for k, v in source.parameters.items()}
+        self._overflows = 0
         self._compiled: dict[tuple[bool, bool, bool], Callable] = {}
         used = partial(used_parameters, recipe.network, source.activations)
         self._used = backend.compiled(used if recipe.compress.int8 else masked_parameters)
@@ -256,11 +258,12 @@ class _Compression:
         knobs = Knobs(step + 1, level.learning_rate(step), penalty, level.slope(step))
         fixed = {"masks": chooser.masks, "teacher": self._teacher}
         compiled = self._step(selects, step < level.distilled, step >= level.freeze)
-        state, loss, _ = compiled(tuple(self._state), batch, fixed, knobs.arrays())
+        state, loss, norm = compiled(tuple(self._state), batch, fixed, knobs.arrays())
         loss = float(loss)
-        if not math.isfinite(loss):
+        self._overflows = 0 if math.isfinite(float(norm)) else self._overflows + 1
+        if not math.isfinite(loss) or self._overflows == _MOST_OVERFLOWS:
             raise TinySEError(
-                f"the loss is {loss} at step {self._progress.step}",
+                f"the loss is {loss} at step {self._progress.step}, its gradient {float(norm):g}",
                 self._run,
                 "lower compress.learning_rate; state/last.npz is the last good state",
             )

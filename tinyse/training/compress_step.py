@@ -23,7 +23,7 @@ from tinyse.network.quantised import Activations, quantised_forward
 from tinyse.recipe import Recipe
 from tinyse.training.groups_in_graph import THRESHOLD, Selection
 from tinyse.training.losses import mask_distance, mixed_task
-from tinyse.training.step import OPTIMISERS, clipped
+from tinyse.training.step import OPTIMISERS, clipped, finite_or_zero
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,7 @@ def make_compress_step(
                 masks = fixed["masks"]
                 weights = {name: g * masks.get(name, 1.0) for name, g in weights.items()}
             weights, norm = clipped(weights, recipe.train.clip_norm)
+            weights = finite_or_zero(weights, norm)
             faster = dict.fromkeys(thresholds, settings.threshold_pace)
             new = update(state, weights | thresholds, knobs["number"], knobs["rate"], faster)
         return new, value, norm

@@ -60,17 +60,20 @@ def make_step(recipe: Recipe, mean: np.ndarray, std: np.ndarray):
 
 
 def clipped(gradient, bound: float):
-    """The gradient with its global norm brought down to `bound`, and the norm it had.
-
-    A gradient that has no finite norm becomes zero: a sparse LSTM meets, once in ten thousand
-    steps, a row through whose 250 frames it grows beyond float32.
-    """
+    """The gradient with its global norm brought down to `bound`, and the norm it had."""
     norm = ops.sqrt(sum(ops.sum(g * g) for g in gradient.values()))
     shrink = bound / ops.maximum(norm, bound)
+    return {name: g * shrink for name, g in gradient.items()}, norm
+
+
+def finite_or_zero(gradient, norm):
+    """The gradient, or zeros where its `norm` is not finite.
+
+    A sparse LSTM may meet a row through whose frames the gradient grows beyond float32, and every
+    parameter would be lost with it.
+    """
     is_finite = ops.isfinite(norm)
-    return {
-        name: ops.where(is_finite, g * shrink, ops.zeros_like(g)) for name, g in gradient.items()
-    }, norm
+    return {name: ops.where(is_finite, g, ops.zeros_like(g)) for name, g in gradient.items()}
 
 
 def adam(state, gradient, number, rate, faster: Mapping[str, float] = _ALIKE):
