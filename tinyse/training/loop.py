@@ -112,11 +112,7 @@ class _Run:
                 state, loss, _ = step(tuple(self._state), batch, number, rate)
                 loss = float(loss)
                 if not math.isfinite(loss):
-                    raise TinySEError(
-                        f"the loss is {loss} at step {progress.step} (seed {train.seed})",
-                        self._run,
-                        "lower train.learning_rate; state/last.npz is the last good state",
-                    )
+                    raise self._no_number(loss)
                 self._state = State(*state)
                 progress.step += 1
                 progress.loss_sum += loss
@@ -136,6 +132,11 @@ class _Run:
         mean = progress.loss_sum / done
         return Told(progress.step, self._steps, loss, mean, progress.best, clock.frames_per_s)
 
+    def _no_number(self, loss: float) -> TinySEError:
+        step, seed = self._progress.step, self._train.seed
+        remedy = "lower train.learning_rate; state/last.npz is the last good state"
+        return TinySEError(f"the loss is {loss} at step {step} (seed {seed})", self._run, remedy)
+
     def _stopped_early(self) -> bool:
         epochs = self._progress.step // self._train.steps_per_epoch
         return epochs - 1 - self._progress.best_epoch >= self._train.patience
@@ -145,6 +146,8 @@ class _Run:
         epoch = progress.step // train.steps_per_epoch - 1
         gains = [each.si_sdr_gain(self._state.parameters) for each in self._validations]
         gain = sum(gains) / len(gains)
+        if not math.isfinite(gain):  # the epoch's last step lost the parameters
+            raise self._no_number(gain)
         line = {
             "epoch": epoch,
             "step": progress.step,

@@ -6,6 +6,7 @@ inverse STFT and two dot products a row.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -72,6 +73,8 @@ class _Row:
         return cls(spectrum.astype(np.complex64), frames, target, before)
 
     def gain(self, mask: np.ndarray) -> float:
+        if not np.isfinite(mask).all():
+            return math.nan
         gains = features.bin_gains(mask[: len(self.features)])
         estimate = features.istft(self._spectrum * gains, len(self._target))
         # A silent output counts as in `evaluate`: it must not take the mean of all rows with it.
