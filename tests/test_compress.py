@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from tests.network_maker import float_weights
 from tinyse.audit import all_accounts, matrices
 from tinyse.cli import main
+from tinyse.compress.offline import bytes_of
 from tinyse.export import export_model
 from tinyse.quant import quantise_network, read_weights
 from tinyse.recipe import read_recipe
@@ -140,6 +141,7 @@ def test_the_run_says_what_it_was_made_from(place):
     assert 'structure = "block:4x4"' in (run / "recipe.toml").read_text()
 
 
+COARSE = ("--structure", "weight", "--sparsity", 0.5, "--set", "compress.weight_bits=5")
 REFUSED = {
     "no such run": (("--structure", "unit", "--sparsity", 0.5), "there is no such run or model"),
     "nothing asked": (("--structure", "weight"), "give one of --sparsity"),
@@ -175,6 +177,14 @@ REFUSED = {
         ("--structure", "weight", "--sparsity", 0.5, "--set", "compress.share_by='energy'"),
         "compress.share_by: energy is that of mixtures; give --data",
     ),
+    "bits": (
+        ("--structure", "weight", "--sparsity", 0.5, "--set", "compress.weight_bits=9"),
+        "compress.weight_bits",
+    ),
+    "bits in float": (
+        (*COARSE, "--set", "compress.int8=false"),
+        "compress.weight_bits: 5 bits are learned together with int8",
+    ),
     "units by energy": (
         ("--structure", "unit", "--sparsity", 0.5, "--set", "compress.share_by='energy'"),
         "energy does not serve units",
@@ -191,6 +201,18 @@ def test_what_cannot_be_had_is_refused_in_one_line(place, case):
     done = call(*words, "--method", "offline", "-o", "run", code=2)
     assert len(done.stderr.splitlines()) == 1 and says in done.stderr, done.stderr
     assert done.stdout == "" and sorted(place.rglob("*")) == before
+
+
+def test_weights_of_fewer_bits_are_cheaper_in_a_coded_stream(place):
+    words = ("--structure", "weight", "--sparsity", 0.5, "--method", "offline")
+    found = {}
+    for bits in (8, 5):
+        call(*words, "--set", f"compress.weight_bits={bits}", "-o", f"bits{bits}")
+        arrays = dict(np.load(place / f"bits{bits}" / "weights.npz"))
+        found[bits] = bytes_of(arrays, "npu_weights")
+    assert found[5] < 0.85 * found[8]
+    for column in arrays["mask/kernel"].T:
+        assert len(np.unique(np.abs(column))) <= 16
 
 
 def test_a_method_that_trains_needs_data(place):

@@ -29,6 +29,7 @@ SCHEMA = 1
 
 Units = Annotated[int, msgspec.Meta(ge=1, le=4096)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+Bits = Annotated[int, msgspec.Meta(ge=2, le=8)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Sparsity = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
 Positive = Annotated[float, msgspec.Meta(gt=0.0)]
@@ -142,6 +143,9 @@ class Compress(Table, frozen=True):
     permute: bool = True  # hidden units into an order in which important weights share blocks
     resolve: bool = True  # offline, with data: what stays is solved for again
     int8: bool = True  # False: masks are trained in float, for comparison; int8 comes at export
+    # Weights of fewer bits take one of 2^bits - 1 int8 values: what stays is coded in less, which
+    # buys a microNPU's stream or a zip more weights than it costs.
+    weight_bits: Bits = 8
     steps: Count = 4000  # of every level
     learning_rate: Positive = 1e-3
     warmup_share: Share = 0.02  # the rate rises to its full height

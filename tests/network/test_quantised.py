@@ -26,7 +26,15 @@ from tinyse.network.quantised import (
     used_parameters,
     weight_steps,
 )
-from tinyse.quant import IntegerLSTM, Multiplier, multiply, quantise_network, r12, read_weights
+from tinyse.quant import (
+    IntegerLSTM,
+    Multiplier,
+    coarsened,
+    multiply,
+    quantise_network,
+    r12,
+    read_weights,
+)
 from tinyse.recipe import Network
 from tinyse.runtimes.oracle import Oracle
 
@@ -90,15 +98,16 @@ def masks_of(parameters, sparsity: float) -> dict[str, np.ndarray]:
     return {name: np.float32(random.random(x.shape) >= sparsity) for name, x in kernels.items()}
 
 
-def compiled_for(arrays, tmp_path):
+def compiled_for(arrays, tmp_path, bits=8):
     """The graph of this shape and these ranges: its masks, and the weights that it uses."""
     np.savez(tmp_path / "before.npz", **arrays)
     network, activations = network_of(arrays), Activations.of(read_weights(tmp_path / "before.npz"))
     of = network, activations
-    return [backend.compiled(partial(f, *of)) for f in (quantised_forward, used_parameters)]
+    both = quantised_forward, used_parameters
+    return [backend.compiled(partial(f, *of, bits=bits)) for f in both]
 
 
-def both_ways(arrays, frames, sparsity, tmp_path, compiled):
+def both_ways(arrays, frames, sparsity, tmp_path, compiled, bits):
     """Mask bytes of the graph and of the oracle on the exported weights; steps in the graph."""
     forward, using = compiled
     parameters = {name: arrays[name] for name in shapes(network_of(arrays))}
@@ -109,7 +118,7 @@ def both_ways(arrays, frames, sparsity, tmp_path, compiled):
     exported = quantise_network(read_weights(tmp_path / "after.npz"), "x")
     expected = Oracle(exported).run(exported.input.quantise(frames))
     steps = {
-        name: np.asarray(weight_steps(parameters[name], kept, 4 if "lstm" in name else 1)[0])
+        name: np.asarray(weight_steps(parameters[name], kept, 4 if "lstm" in name else 1, bits)[0])
         for name, kept in masks.items()
     }
     return np.rint(mask * 256).astype(int) - 128, expected.astype(int), exported, steps, masks
@@ -126,9 +135,9 @@ def exported_steps(network) -> dict[str, np.ndarray]:
     return found
 
 
-def check_everything(arrays, frames, sparsity, tmp_path, compiled=None) -> int:
-    compiled = compiled or compiled_for(arrays, tmp_path)
-    both = both_ways(arrays, frames, sparsity, tmp_path, compiled)
+def check_everything(arrays, frames, sparsity, tmp_path, compiled=None, bits=8) -> int:
+    compiled = compiled or compiled_for(arrays, tmp_path, bits)
+    both = both_ways(arrays, frames, sparsity, tmp_path, compiled, bits)
     found, expected, exported, steps, masks = both
     difference = np.abs(found - expected)
     assert difference.max() <= 2 and difference.mean() < 0.05
@@ -169,6 +178,23 @@ def test_an_empty_matrix_and_loud_weights_export_as_they_are(tmp_path):
     arrays["lstm_0/kernel"][:, :6] = 0
     arrays["lstm_0/recurrent"] *= 30  # a multiplier above one
     check_everything(arrays, features(60, 4), 0.0, tmp_path)
+
+
+@pytest.mark.parametrize("bits", [2, 4, 5])
+def test_weights_of_fewer_bits_are_those_of_the_file_and_of_numpy(bits, tmp_path):
+    arrays = float_weights((9, 7), (5, 3), seed=3)
+    check_everything(arrays, features(150, 4), 0.5, tmp_path, bits=bits)
+    for name, array in coarsened(arrays, bits).items():
+        if not name.endswith(("/kernel", "/recurrent")):
+            assert array is arrays[name]
+            continue
+        gates = 4 if "lstm" in name else 1
+        steps, scale = weight_steps(arrays[name], None, gates, bits)
+        # A scale that lies in the middle of two of 12 bits may go either way in float32.
+        np.testing.assert_allclose(array, np.asarray(steps * scale), rtol=2**-11, err_msg=name)
+        for column in np.asarray(steps).T:
+            assert len(np.unique(np.abs(column))) <= 2 ** (bits - 1)
+    assert coarsened(arrays, 8) is arrays
 
 
 def test_a_weight_has_the_gradient_of_the_value_that_was_used_for_it():

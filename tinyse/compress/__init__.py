@@ -76,6 +76,9 @@ def compress(
         aimed = budget.limit if offline else int(_AIM * budget.limit)
         recipe = _with(recipe, levels=(pruning.sparsity_for(aimed, budget.account),))
     _refuse_sharing(settings, data)
+    if settings.weight_bits < 8 and not settings.int8:
+        what = f"{settings.weight_bits} bits are learned together with int8"
+        raise InputError(what, "compress.weight_bits", "leave compress.int8 as it is, or use 8")
     for level in _settings(recipe).levels:
         pruning.shares(level)  # refused before anything is read or written
     recipe = _named(recipe, folder, network, budget)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyse.errors import InputError, TinySEError
-from tinyse.quant import quantise_network, read_weights
+from tinyse.quant import coarsened, quantise_network, read_weights
 from tinyse.recipe import Compress
 from tinyse.sparsity import calibration
 from tinyse.sparsity.budget import budgets, largest_sparsity, sparsity_for_bytes
@@ -87,7 +87,7 @@ class Pruning:
         pruned = prune_offline(self.arrays, self.structure, shares, self.frames)
         if self.structure.kind == "unit" and shares:
             pruned, _ = shrink(pruned, units_to_keep(self.arrays, shares))
-        return pruned
+        return coarsened(pruned, self.settings.weight_bits)
 
     def in_order(self, sparsity: float) -> Pruning:
         """The same network, its units in the order that keeps most at a sparsity in blocks."""

@@ -7,6 +7,9 @@ time loop, and everything behind them is computed in the integers of `runtimes.o
 
     used = Q(w * m)    scale = r12(max |w m| / 127), per gate and matrix, or per row of a Dense
 
+Weights of fewer bits take one of 2^bits - 1 values that lie evenly over the same int8 range: the
+file is the same kind of file, and what stays of a sparse matrix is coded in less.
+
 Going backward, rounding is passed straight through (Bengio, Leonard and Courville 2013): a weight
 takes the gradient of the value that was used for it, also where its mask is 0, so a weight that is
 out goes on learning and can come back.  The LSTM keeps its own gradient (`layers`), fed with the
@@ -85,12 +88,14 @@ class Activations:
         return cls(cells, outputs)
 
 
-def weight_steps(weights, mask, gates: int = 1):
+def weight_steps(weights, mask, gates: int = 1, bits: int = 8):
     """int8 steps (as float32) of weights [n, m] under a mask, and the scale of every column [m].
 
     gates : how many matrices stand side by side; 1 for a Dense, which has a scale a column
     mask : [n, m] of 0 and 1, None for none; it takes the gradient of the weights it decides on
+    bits : 2..8, for 2^bits - 1 different steps
     """
+    magnitudes = 2 ** (bits - 1) - 1
     if mask is None:
         mask = ops.ones_like(weights)
     columns = weights.shape[1]
@@ -104,7 +109,11 @@ def weight_steps(weights, mask, gates: int = 1):
     @ops.custom_gradient
     def steps(weights, mask, scale):
         # Rounding the scale down may leave the largest weight at 127.03.
-        taken = ops.clip(ops.round(weights * mask / scale), -127, 127)
+        finest = weights * mask / scale
+        if bits < 8:
+            coarse = 127 / magnitudes
+            finest = ops.clip(ops.round(finest / coarse), -magnitudes, magnitudes) * coarse
+        taken = ops.clip(ops.round(finest), -127, 127)
 
         def gradient(upstream):
             by_value = upstream / scale
@@ -115,7 +124,7 @@ def weight_steps(weights, mask, gates: int = 1):
     return steps(weights, mask, scale), scale
 
 
-def used_parameters(network: Network, activations: Activations, parameters, masks):
+def used_parameters(network: Network, activations: Activations, parameters, masks, bits: int = 8):
     """What a step computes with, in real units: the float32 values that export to its bytes.
 
     A step times a scale of 12 bits is exact in float32, and the largest weight of a matrix is
@@ -128,7 +137,7 @@ def used_parameters(network: Network, activations: Activations, parameters, mask
         units = []
         for part, read in (("kernel", arriving), ("recurrent", HIDDEN))[: 2 if gates > 1 else 1]:
             key = f"{name}/{part}"
-            steps, scale = weight_steps(parameters[key], masks.get(key), gates)
+            steps, scale = weight_steps(parameters[key], masks.get(key), gates, bits)
             found[key] = steps * scale
             units.append(scale * np.float32(read.scale))
         bias = parameters[f"{name}/bias"]
@@ -138,10 +147,13 @@ def used_parameters(network: Network, activations: Activations, parameters, mask
     return found
 
 
-def quantised_forward(network: Network, activations: Activations, parameters, masks, features):
+def quantised_forward(
+    network: Network, activations: Activations, parameters, masks, features, bits: int = 8
+):
     """Mask [B, T, 128] of features [B, T, 128] from a zero state, as the exported file computes it.
 
     masks : kernel or recurrent kernel -> [n, m] of 0 and 1; what is not named is dense
+    bits : of weights (`weight_steps`)
     """
     x = ops.transpose(features, (1, 0, 2))
     x = ops.clip(ops.round(x / FEATURES.scale), -128, 127)
@@ -149,7 +161,7 @@ def quantised_forward(network: Network, activations: Activations, parameters, ma
     for name in layer_names(network):
         gates = gates_of(name)
         kernel, scale = weight_steps(
-            parameters[f"{name}/kernel"], masks.get(f"{name}/kernel"), gates
+            parameters[f"{name}/kernel"], masks.get(f"{name}/kernel"), gates, bits
         )
         unit = scale * np.float32(arriving.scale)
         bias = parameters[f"{name}/bias"]
@@ -157,7 +169,7 @@ def quantised_forward(network: Network, activations: Activations, parameters, ma
         sums = project(x, kernel, straight_through(ops.round(from_input), from_input))
         if gates > 1:
             key = f"{name}/recurrent"
-            recurrent, scale = weight_steps(parameters[key], masks.get(key), gates)
+            recurrent, scale = weight_steps(parameters[key], masks.get(key), gates, bits)
             if name in activations.cells:
                 x = quantised_lstm(sums, recurrent, unit, scale, activations.cells[name])
             else:

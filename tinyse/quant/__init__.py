@@ -6,9 +6,11 @@ gates          what recurrent layers compute their gates in
 network        what an integer network is: layers, weights, quantisation
 weights        the float parameters and ranges of `weights.npz`
 post_training  weights.npz -> integer network
+coarse         weights of fewer bits in an int8 file
 profiles       the same for the other export profiles
 """
 
+from tinyse.quant.coarse import coarsened
 from tinyse.quant.gates import GATE_ARITHMETIC, Gates
 from tinyse.quant.network import (
     GATES,
@@ -49,6 +51,7 @@ __all__ = [
     "Multiplier",
     "Profile",
     "Quantisation",
+    "coarsened",
     "find_profile",
     "logistic_table",
     "multiply",

@@ -59,8 +59,8 @@ def quantise_network(network: FloatNetwork, name: str) -> IntegerNetwork:
 def _lstm(layer: FloatLayer, arriving: Quantisation) -> IntegerLSTM:
     kernels = np.split(layer.kernel.T, 4)
     recurrents = np.split(layer.recurrent.T, 4)
-    kernel_scales = tuple(_weight_scale(kernel) for kernel in kernels)
-    recurrent_scales = tuple(_weight_scale(recurrent) for recurrent in recurrents)
+    kernel_scales = tuple(weight_scale(kernel) for kernel in kernels)
+    recurrent_scales = tuple(weight_scale(recurrent) for recurrent in recurrents)
     biases = zip(np.split(layer.bias, 4), kernel_scales, strict=True)
     return IntegerLSTM(
         name=layer.name,
@@ -79,8 +79,8 @@ def _lstm(layer: FloatLayer, arriving: Quantisation) -> IntegerLSTM:
 def _gru(layer: FloatLayer, arriving: Quantisation) -> IntegerGRU:
     kernels = np.split(layer.kernel.T, 3)
     recurrents = np.split(layer.recurrent.T, 3)
-    kernel_scales = tuple(map(_weight_scale, kernels))
-    recurrent_scales = tuple(map(_weight_scale, recurrents))
+    kernel_scales = tuple(map(weight_scale, kernels))
+    recurrent_scales = tuple(map(weight_scale, recurrents))
     from_input, from_hidden = (np.split(bias, 3) for bias in layer.bias)
     pairs = zip(from_input, kernel_scales, strict=True)
     recurrent_pairs = zip(from_hidden, recurrent_scales, strict=True)
@@ -99,7 +99,7 @@ def _gru(layer: FloatLayer, arriving: Quantisation) -> IntegerGRU:
 
 def _dense(layer: FloatLayer, arriving: Quantisation) -> IntegerDense:
     kernel = layer.kernel.T
-    scales = np.array([_weight_scale(row) for row in kernel])
+    scales = np.array([weight_scale(row) for row in kernel])
     is_mask = layer.kind == "mask"
     return IntegerDense(
         name=layer.name,
@@ -113,7 +113,8 @@ def _dense(layer: FloatLayer, arriving: Quantisation) -> IntegerDense:
     )
 
 
-def _weight_scale(weights: NDArray[np.float32]) -> float:
+def weight_scale(weights: NDArray[np.float32]) -> float:
+    """Scale of int8 steps: the largest weight is 127 of them."""
     return r12(max(float(np.abs(weights).max()) / 127, SMALLEST_WEIGHT_SCALE))
 
 

@@ -165,7 +165,8 @@ class _Compression:
         self._teacher = {k: ops.convert_to_tensor(v) for k, v in source.parameters.items()}
         self._overflows = 0
         self._compiled: dict[tuple[bool, bool, bool], Callable] = {}
-        used = partial(used_parameters, recipe.network, source.activations)
+        bits = self._settings.weight_bits
+        used = partial(used_parameters, recipe.network, source.activations, bits=bits)
         self._used = backend.compiled(used if recipe.compress.int8 else masked_parameters)
         masks_of = forward_pass(recipe, source.activations)
 

@@ -46,7 +46,8 @@ class Knobs:
 def forward_pass(recipe: Recipe, activations: Activations) -> Callable:
     """`forward(parameters, masks, features)`: in the integers of the file, or in float."""
     if recipe.compress.int8:
-        return partial(quantised_forward, recipe.network, activations)
+        bits = recipe.compress.weight_bits
+        return partial(quantised_forward, recipe.network, activations, bits=bits)
     return partial(masked_forward, recipe.network)
 
 
