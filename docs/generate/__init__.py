@@ -13,17 +13,19 @@
     docs/quality.md         the peers on the same rows, from the same files; what each choice of
                             training brought, from docs/ablation
     docs/results.md         the published sparse models, from models/*/metrics.json
+    docs/results/tradeoff.svg    the README's picture, from the same
     docs/firmware.md        what the C runtime costs, from docs/firmware.json
     firmware_harness/src/tables.c    sigmoid and tanh, from tinyse/pack/activations.py
     THIRD_PARTY.md          every pinned package and its licence, from package metadata
 
-A part stands between `<!-- generated: NAME -->` and `<!-- end: NAME -->`; commands.md and tables.c
-are generated whole.
+A part stands between `<!-- generated: NAME -->` and `<!-- end: NAME -->`; commands.md, tables.c
+and the picture are generated whole.
 """
 
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 
 from docs.generate.ablation import ablation_table
@@ -33,6 +35,7 @@ from docs.generate.firmware import firmware_tables
 from docs.generate.models import models_table
 from docs.generate.packages import packages_table
 from docs.generate.peers import peers_table
+from docs.generate.picture import tradeoff_svg
 from docs.generate.recipe_keys import recipe_keys
 from docs.generate.results import gates_table, headline_table
 from tinyse.pack.activations import tables_c
@@ -48,7 +51,11 @@ PARTS = {
     "THIRD_PARTY.md": {"packages": packages_table},
 }
 
-WHOLE = {"docs/commands.md": commands_page, "firmware_harness/src/tables.c": tables_c}
+WHOLE = {
+    "docs/commands.md": commands_page,
+    "docs/results/tradeoff.svg": partial(tradeoff_svg, ROOT),
+    "firmware_harness/src/tables.c": tables_c,
+}
 
 
 def pages(names: tuple[str, ...] = (*WHOLE, *PARTS)) -> dict[Path, str]:
