@@ -145,11 +145,16 @@ def prune_to_bytes(pruning: Pruning, limit: int, account: str) -> tuple[float, A
 def bytes_of(arrays: Weights, account: str) -> int:
     """Bytes of the network's int8 file by an account; InputError names those that there are."""
     from tinyse.audit import ACCOUNTS, account_bytes
+    from tinyse.pack.files import NATIVE_ACCOUNTS, native_bytes
 
-    if account not in ACCOUNTS:
-        what, remedy = f"unknown account {account!r}", f"use {', '.join(ACCOUNTS)}"
+    if account not in (*ACCOUNTS, *NATIVE_ACCOUNTS):
+        known = ", ".join((*ACCOUNTS, *NATIVE_ACCOUNTS))
+        what, remedy = f"unknown account {account!r}", f"use {known}"
         raise InputError(what, "--account", remedy)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.npz"
         np.savez(path, **arrays)  # type: ignore[arg-type]  # no key is called allow_pickle
-        return account_bytes(quantise_network(read_weights(path), "budget"), account)
+        network = quantise_network(read_weights(path), "budget")
+    if account in NATIVE_ACCOUNTS:
+        return native_bytes(network, (account,))[account]
+    return account_bytes(network, account)

@@ -26,7 +26,7 @@ Thresholds = Mapping[str, float]
 
 START = 0.02  # least sparsity to start from: a threshold below every norm feels no group
 SMALLEST = 1e-6  # threshold; its logarithm is trained
-PENALTIES = (1e-2, 1e2)
+PENALTIES = (1e-2, 1e4)
 PENALTY = 10.0  # dB of loss for all weights: where a trained network's is at half of them
 
 
