@@ -40,7 +40,7 @@ def without_tensorflow(monkeypatch) -> None:
     """The file is compared with the oracle instead of the float network, in this process."""
 
     def evaluated(model, mixtures, runtime, *, against, peers, metrics, **options):
-        own = tuple(name for name in peers if name == "wiener")
+        own = ("wiener",) if peers else ()
         return publishing_evaluate(
             model, mixtures, "oracle", against="oracle", peers=own, metrics=("sdr", "si_sdr"),
             workers=1, **options,
@@ -106,6 +106,12 @@ def test_every_measurement_stands_in_metrics_and_card(
     assert "by_noise" in metrics["quality"]
     card = (tmp_path / "small" / "README.md").read_text("utf-8")
     assert "## Behaviour" in card and "### On mixtures_valid.csv" in card
+
+
+def test_a_model_that_began_with_a_published_one_has_its_peers(monkeypatch) -> None:
+    monkeypatch.setattr(publishing, "find_spec", lambda name: None)
+    assert publishing._peer_names("float") == ("wiener", "float")
+    assert publishing._peer_names("lstm_256:float") == ("float",)
 
 
 def test_one_list_is_enough(run, tmp_path, tiny_corpus, without_tensorflow) -> None:

@@ -30,7 +30,7 @@ from tinyse.bench import gated_figures
 from tinyse.check import TOLERANCE, measured
 from tinyse.enhance import read_normalisation
 from tinyse.errors import InputError
-from tinyse.evaluate import FLOAT, PEERS, evaluate
+from tinyse.evaluate import FLOAT, PEERS, TWIN, evaluate
 from tinyse.export import MANIFEST, export_model, golden
 from tinyse.files import packaged, read_bytes, read_json, sha256, write_bytes, write_json
 from tinyse.pack.files import native_bytes
@@ -60,8 +60,9 @@ def publish(
 
     Parameters
     ----------
-    mixtures : the test list of the headline figures, read once, against the float network (of a
-        compressed run, the published one it began with) and the other peers that are installed
+    mixtures : the test list of the headline figures, read once, against the float network and the
+        other peers that are installed; of a compressed run, against the published float network
+        that it began with, whose peers are its own
     others : lists that are scored too, under `lists`
     minutes : of the run without a reset
     notice : is told what was left out for want of a tool
@@ -84,7 +85,7 @@ def publish(
             write_bytes(place / name, read_bytes(run / name))
         file = export_model(place, place)
         reference = _reference(place)
-        result = _scored(place, mixtures, reference, _peer_names(), progress)
+        result = _scored(place, mixtures, reference, _peer_names(reference), progress)
         metrics = with_file_figures(_metrics(place, file, result, mixtures), file, notice)
         metrics["seeds"] += [_seed(each, mixtures, reference, progress) for each in seeds]
         if others:
@@ -192,8 +193,14 @@ def _of_list(result: dict[str, Any]) -> dict[str, Any]:
     return {key: result[key] for key in ("list", "quality", "against")}
 
 
-def _peer_names() -> tuple[str, ...]:
-    """Every peer that is installed; RNNoise brings a decoder of films with it and may be absent."""
+def _peer_names(reference: str) -> tuple[str, ...]:
+    """Every peer that is installed; RNNoise brings a decoder of films with it and may be absent.
+
+    A model that began with a published one stands beside it, and so beside what that was compared
+    with on the same rows: of its own it has the float network.
+    """
+    if reference != FLOAT:
+        return (TWIN,)
     return tuple(name for name in PEERS if name != "rnnoise" or find_spec("pyrnnoise"))
 
 

@@ -43,6 +43,7 @@ __all__ = [
     "FLOAT",
     "METRICS",
     "PEERS",
+    "TWIN",
     "evaluate",
     "refuse_used",
     "rendered",
