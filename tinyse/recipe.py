@@ -158,8 +158,8 @@ class Compress(Table, frozen=True):
     distil: NotNegative = 100.0  # weight of the distance to the float network's mask
     distil_share: Share = 0.7  # of the steps; the rest follows the loss alone
     validate_every: Count = 500  # steps
-    # Learned thresholds: pace over the weights', width of the sigmoid at both ends of the ramp,
-    # and the controller of the penalty, per point of sparsity and update.
+    # Learned thresholds: how many e-foldings they can move in a ramp, width of the sigmoid at both
+    # ends of the ramp, and the controller of the penalty, per point of sparsity and update.
     threshold_pace: Positive = 20.0
     slope: Range = (0.3, 0.1)
     integral: NotNegative = 0.02

@@ -58,3 +58,18 @@ def test_the_cut_of_thresholds_is_exact_to_the_group(structure, asked):
     assert all(part.any() for part in choice.keep.values())
     kept = {name: mask.numpy().mean() for name, mask in choice.masks.items()}
     assert all(share > 0 for share in kept.values())
+
+
+def test_no_half_is_starved_by_its_threshold():
+    choice, (level,) = chooser("weight", 0.9)
+    parameters = choice.begin(level, dict(PARAMETERS))
+    runaway = f"{THRESHOLD}lstm_0/recurrent/f"
+    parameters[runaway] = np.float32(10.0)
+    before = parameters[f"{THRESHOLD}lstm_0/kernel/c"]
+    step = 40
+    held = choice.update(level, step, parameters)
+    least = 0.25 * (1 - level.target(step))
+    part = choice.keep["lstm_0/recurrent/f"]
+    assert part.sum() == math.ceil(least * part.size)
+    assert held[runaway] < 10 and held[f"{THRESHOLD}lstm_0/kernel/c"] == pytest.approx(before)
+    assert choice.update(level, step + 1, held) is held

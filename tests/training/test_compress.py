@@ -114,6 +114,8 @@ def in_the_file(folder, structure, level):
         assert asked <= level["sparsity"] < asked + widest / before
         assert network.lstms[0].units < 64 and network.lstms[0].width == 128
         return
+    by_half = level["shares"]
+    assert {"lstm_0/kernel/i", "lstm_1/recurrent/o", "dense_0/kernel"} < set(by_half)
     left, total = groups_left(folder, structure)
     kept = total - int(asked * total + 0.5)
     assert level["sparsity"] == 1 - kept / total

@@ -25,6 +25,7 @@ from tinyse.sparsity.groups import Structure, Weights, groups_left, keep_exactly
 Thresholds = Mapping[str, float]
 
 START = 0.02  # least sparsity to start from: a threshold below every norm feels no group
+_BELOW = 1 - 1e-6  # a group stays while its norm is above the threshold
 SMALLEST = 1e-6  # threshold; its logarithm is trained
 PENALTIES = (1e-2, 1e4)
 PENALTY = 10.0  # dB of loss for all weights: where a trained network's is at half of them
@@ -35,6 +36,23 @@ def start(norms: Norms, budgets: Mapping[str, float]) -> dict[str, float]:
     return {
         name: max(float(np.quantile(values, max(budgets.get(name, 0.0), START))), SMALLEST)
         for name, values in norms.items()
+    }
+
+
+def held_back(norms: Norms, thresholds: Thresholds, density: float) -> dict[str, float]:
+    """The thresholds, none of them so high that a half keeps less than `density` of its groups.
+
+    A half that is nearly empty has nothing left that could pull its threshold back: the sigmoid's
+    window lies in the tail of its norms, where task and penalty alike find nothing.
+    """
+    highest = {
+        name: float(np.partition(values, -most, axis=None)[-most])
+        for name, values in norms.items()
+        for most in [min(max(math.ceil(density * values.size), 1), values.size)]
+    }
+    return {
+        name: max(min(threshold, highest[name] * _BELOW), SMALLEST)
+        for name, threshold in thresholds.items()
     }
 
 

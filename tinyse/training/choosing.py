@@ -27,7 +27,7 @@ from tinyse.sparsity.choice import (
     sparsity_of,
 )
 from tinyse.sparsity.groups import Weights, parse_structure
-from tinyse.sparsity.learned import Controller, cut, kept, start
+from tinyse.sparsity.learned import Controller, cut, held_back, kept, start
 from tinyse.sparsity.magnitude import updates
 from tinyse.training.groups_in_graph import THRESHOLD, Selection
 from tinyse.training.levels import Level
@@ -78,9 +78,9 @@ class Chooser:
             if level.selects
         }  # fmt: skip
 
-    def shares(self, level: Level) -> Budgets:
-        """Sparsity that `share_out` gave every half for a level; where it is learned, to begin."""
-        return self._budgets.get(level.number, {})
+    def shares(self) -> Budgets:
+        """Sparsity that every half has now; a later run may ask for it in compress.budgets."""
+        return {name: round(1 - float(part.mean()), 6) for name, part in self.keep.items()}
 
     @property
     def penalty(self) -> float:
@@ -121,10 +121,13 @@ class Chooser:
                 parameters[THRESHOLD + name] = np.asarray(math.log(threshold), np.float32)
         return parameters
 
-    def update(self, level: Level, step: int, parameters: Parameters) -> None:
-        """What is decided before a step, until the choice is fixed at `level.freeze`."""
+    def update(self, level: Level, step: int, parameters: Parameters) -> Parameters:
+        """What is decided before a step, until the choice is fixed at `level.freeze`.
+
+        Returns the parameters that the step begins with: learned thresholds are held back.
+        """
         if not level.selects or step > level.freeze:
-            return
+            return parameters
         if step == level.freeze:
             self._fix(level, parameters)
         elif not self._learned:
@@ -132,8 +135,14 @@ class Chooser:
             if sparsity is not None:
                 self._choose(self._by_magnitude(level, parameters, sparsity))
         elif step % self._settings.update_every == 0:
-            self._choose(kept(self._norms(parameters), _thresholds(parameters)))
-            self._controller.steer(level.target(step), self.sparsity())
+            norms, target = self._norms(parameters), level.target(step)
+            least = self._settings.floor * (1 - target)
+            thresholds = held_back(norms, _thresholds(parameters), least)
+            self._choose(kept(norms, thresholds))
+            self._controller.steer(target, self.sparsity())
+            held = {THRESHOLD + name: math.log(each) for name, each in thresholds.items()}
+            return parameters | {name: np.float32(each) for name, each in held.items()}
+        return parameters
 
     def _fix(self, level: Level, parameters: Parameters) -> None:
         """The last choice of a level, exact to the group."""

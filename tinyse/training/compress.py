@@ -251,12 +251,14 @@ class _Compression:
         if step == 0:
             self._state = State.fresh(chooser.begin(level, self._state.parameters))
             self._progress.best, self._progress.best_epoch = -math.inf, -1
-        chooser.update(level, step, self._state.parameters)
+        parameters = chooser.update(level, step, self._state.parameters)
+        self._state = self._state._replace(parameters=parameters)
         if level.selects and step == level.freeze:
             self._state = State(*map(without_thresholds, self._state))
         selects = chooser.selects(level, step)
         penalty = chooser.penalty if selects else 0.0
-        knobs = Knobs(step + 1, level.learning_rate(step), penalty, level.slope(step))
+        rate, pace = level.learning_rate(step), level.threshold_rate
+        knobs = Knobs(step + 1, rate, penalty, level.slope(step), pace)
         fixed = {"masks": chooser.masks, "teacher": self._teacher}
         compiled = self._step(selects, step < level.distilled, step >= level.freeze)
         state, loss, norm = compiled(tuple(self._state), batch, fixed, knobs.arrays())
@@ -365,7 +367,7 @@ class _Compression:
             "sparsity_asked": level.sparsity,
             "sparsity_before_cut": chooser.before_cut if level.selects else 0.0,
             "sparsity": chooser.sparsity(),
-            "shares": chooser.shares(level),
+            "shares": chooser.shares(),
             "best_step": progress.best_epoch,
             "valid_si_sdr_gain": progress.best,
         }

@@ -30,13 +30,15 @@ from tinyse.training.step import OPTIMISERS, clipped, finite_or_zero
 class Knobs:
     """What changes from step to step.
 
-    number : of the step, from 1; rate : learning rate; penalty, slope : of a learned choice
+    number : of the step, from 1; rate : learning rate; penalty, slope, threshold_rate : of a
+    learned choice
     """
 
     number: float
     rate: float
     penalty: float = 0.0
     slope: float = 1.0
+    threshold_rate: float = 0.0
 
     def arrays(self) -> dict[str, np.ndarray]:
         """As the compiled step takes them."""
@@ -102,7 +104,7 @@ def make_compress_step(
                 weights = {name: g * masks.get(name, 1.0) for name, g in weights.items()}
             weights, norm = clipped(weights, recipe.train.clip_norm)
             weights = finite_or_zero(weights, norm)
-            faster = dict.fromkeys(thresholds, settings.threshold_pace)
+            faster = dict.fromkeys(thresholds, knobs["threshold_rate"] / knobs["rate"])
             new = update(state, weights | thresholds, knobs["number"], knobs["rate"], faster)
         return new, value, norm
 

@@ -75,6 +75,11 @@ class Level:
         share = settings.final_share + (1 - settings.final_share) * cosine
         return settings.learning_rate * warm * share
 
+    @property
+    def threshold_rate(self) -> float:
+        """Learning rate of thresholds: their way is as long however many steps the ramp has."""
+        return self.settings.threshold_pace / max(self.ramp, 1)
+
     def slope(self, step: int) -> float:
         """Width of the sigmoid behind a learned mask."""
         wide, narrow = self.settings.slope[1], self.settings.slope[0]
