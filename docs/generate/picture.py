@@ -52,16 +52,20 @@ def _rows(root: Path, axis: str) -> list[dict[str, Any]]:
         {"name": name, "times": times, "lost": lost, "whose": "paper"}
         for name, times, lost in PAPERS[axis]
     ]
-    for path in sorted((root / "models").glob("*/metrics.json")):
-        found = json.loads(path.read_text("utf-8"))
+    models = {
+        path.parent.name: json.loads(path.read_text("utf-8"))
+        for path in sorted((root / "models").glob("*/metrics.json"))
+    }
+    dense = models[BASELINE]
+    for name, found in models.items():
         less = {
-            "bytes": found["bytes"]["fp32"] / found["bytes"]["npu_weights"],
-            "macs": found["macs"]["dense"] / found["macs"]["live"],
+            "bytes": dense["bytes"]["fp32"] / found["bytes"]["npu_weights"],
+            "macs": dense["macs"]["dense"] / found["macs"]["live"],
         }
         lost = found["against"]
         low, high = lost["sdr_loss_ci95"]
         point = {"lost": lost["sdr_loss"], "low": low, "high": high, "times": less[axis]}
-        rows.append({"name": _short(path.parent.name), "whose": "tinyse", **point})
+        rows.append({"name": _short(name), "whose": "tinyse", **point})
     return rows
 
 
