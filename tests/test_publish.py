@@ -158,7 +158,11 @@ def test_a_compressed_run_is_held_against_the_published_network_it_began_with(
     run, tmp_path, tiny_corpus, without_tensorflow, monkeypatch, known, reference
 ) -> None:
     recipe = run / "recipe.toml"
-    recipe.write_text(recipe.read_text() + '[compress]\nsource = "lstm_256"\nlevels = [0.75]\n')
+    recipe.write_text(
+        recipe.read_text()
+        + '[compress]\nsource = "lstm_256"\nlevels = [0.75]\n'
+        + 'weight_bits = 5\nbudgets = {"mask/kernel" = 0.5, "dense*" = 0.25}\n'
+    )
     source = sha256(packaged("models", "lstm_256") / "weights.npz") if known else "another"
     (run / "run.json").write_text(json.dumps(RECORD | {"source_sha256": source}))
     asked, evaluated = [], publishing.evaluate
@@ -172,4 +176,6 @@ def test_a_compressed_run_is_held_against_the_published_network_it_began_with(
     assert asked == [reference]
     card = (tmp_path / "small" / "README.md").read_text("utf-8")
     assert "75 % of its blocks of 4x4 weights are gone" in card
+    assert "are gone and what stays has 5 bits, learned together" in card
     assert "tinyse compress lstm_256 --structure block:4x4 --levels 0.75" in card
+    assert """--set compress.budgets='{"mask/kernel"=0.5,"dense*"=0.25}'""" in card

@@ -212,7 +212,8 @@ def _description(recipe: Recipe) -> str:
         settings.structure, f"blocks of {settings.structure.removeprefix('block:')} weights"
     )
     gone = f"{100 * settings.levels[-1]:g} % of its {what}"
-    return f"{text} {gone} are gone, learned together with int8 from `{settings.source}`."
+    few = f" and what stays has {settings.weight_bits} bits," if settings.weight_bits < 8 else ","
+    return f"{text} {gone} are gone{few} learned together with int8 from `{settings.source}`."
 
 
 def _against_what(metrics: dict[str, Any]) -> str:
@@ -236,8 +237,16 @@ def _command(recipe: Recipe) -> str:
     words = [f"tinyse compress {settings.source} --structure {settings.structure}"]
     words += [f"--levels {','.join(f'{level:g}' for level in settings.levels)}"]
     words += [f"--steps {settings.steps} --method {settings.method}"]
-    words += [f"--set {name}={json.dumps(value)}" for name, value in rest.items()]
+    words += [f"--set {name}={_toml(value)}" for name, value in rest.items()]
     return " ".join(words)
+
+
+def _toml(value: Any) -> str:
+    """A value as --set takes it, for a shell."""
+    if not isinstance(value, dict):
+        return json.dumps(value)
+    entries = ",".join(f"{json.dumps(key)}={json.dumps(each)}" for key, each in value.items())
+    return f"'{{{entries}}}'"
 
 
 def _training(record: dict[str, Any]) -> list[tuple[str, str]]:

@@ -141,7 +141,7 @@ class Chooser:
             self._choose(kept(norms, thresholds))
             self._controller.steer(target, self.sparsity())
             held = {THRESHOLD + name: math.log(each) for name, each in thresholds.items()}
-            return parameters | {name: np.float32(each) for name, each in held.items()}
+            return parameters | {name: np.asarray(x, np.float32) for name, x in held.items()}
         return parameters
 
     def _fix(self, level: Level, parameters: Parameters) -> None:
