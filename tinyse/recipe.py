@@ -156,7 +156,7 @@ class Compress(Table, frozen=True):
     power: Positive = 3.0  # of PolynomialDecay; learned follows the same path
     update_every: Count = 20  # steps between choices of groups
     distil: NotNegative = 100.0  # weight of the distance to the float network's mask
-    distil_share: Share = 0.7  # of the steps; the rest follows the loss alone
+    distil_share: Share = 1.0  # of the steps; what is left of them follows the loss alone
     validate_every: Count = 500  # steps
     # Learned thresholds: how many e-foldings they can move in a ramp, width of the sigmoid at both
     # ends of the ramp, and the controller of the penalty, per point of sparsity and update.
