@@ -73,3 +73,14 @@ def test_no_half_is_starved_by_its_threshold():
     assert part.sum() == math.ceil(least * part.size)
     assert held[runaway] < 10 and held[f"{THRESHOLD}lstm_0/kernel/c"] == pytest.approx(before)
     assert choice.update(level, step + 1, held) is held
+
+
+@pytest.mark.parametrize("structure", ["weight", "block:4x4", "unit"])
+def test_parameters_may_come_in_any_order(structure):
+    choice, (level,) = chooser(structure, 0.75)
+    parameters = choice.begin(level, dict(PARAMETERS))
+    choice.update(level, level.freeze, parameters)
+    expected = choice.keep
+    choice.update(level, level.freeze, dict(sorted(parameters.items())))
+    for name, part in expected.items():
+        np.testing.assert_array_equal(choice.keep[name], part)

@@ -161,8 +161,9 @@ class Chooser:
         return by_budget(self._weights, self.structure, self._norms(parameters), wanted)
 
     def _norms(self, parameters: Parameters) -> Norms:
-        values = {name: np.asarray(value) for name, value in parameters.items()}
-        return norms_of(without_thresholds(values), self.structure, self.energy)
+        # In the network's order: JAX sorts the names of what a step returns.
+        values = {name: np.asarray(parameters[name]) for name in self._weights}
+        return norms_of(values, self.structure, self.energy)
 
     def _choose(self, keep: Keep) -> None:
         self.keep = keep
