@@ -92,7 +92,9 @@ def _chart(axis: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
              "transform": [{"filter": "isValid(datum.low)"}]},
             {"mark": {"type": "point", "size": 70, "filled": True, "opacity": 1},
              "encoding": {"x": x, "y": y, "color": colour}},
+            {"mark": {"type": "text", "dx": 9, "align": "left", "fontSize": 12},
+             "encoding": text, "transform": [{"filter": "datum.whose == 'tinyse'"}]},
             {"mark": {"type": "text", "dy": -12, "align": "center", "fontSize": 12},
-             "encoding": text},
+             "encoding": text, "transform": [{"filter": "datum.whose == 'paper'"}]},
         ],
     }  # fmt: skip
