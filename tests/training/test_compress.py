@@ -16,6 +16,7 @@ pytest.importorskip("tensorflow")
 
 from tests.network_maker import float_weights
 from tinyse.quant import IntegerLSTM, quantise_network, read_weights
+from tinyse.recipe import read_recipe
 from tinyse.sparsity.groups import live_groups, parse_structure
 
 RECIPE = """
@@ -95,6 +96,8 @@ def test_every_level_has_its_sparsity_in_the_file(compress, tmp_path, method, st
         folder = run / "levels" / f"{level['sparsity_asked']:g}"
         in_the_file(folder, structure, level)
         assert level["sparsity_before_cut"] is not None
+    shape = read_recipe(run / "recipe.toml").network
+    assert list(shape.lstm) == [layer.units for layer in integer(run).lstms]
     last = run / "levels" / f"{LEVELS[-1]:g}" / "weights.npz"
     assert (run / "weights.npz").read_bytes() == last.read_bytes()
     assert min(int(array.min()) for array in matrices(integer(run))) >= -127

@@ -208,12 +208,15 @@ def _description(recipe: Recipe) -> str:
     settings = recipe.compress
     if settings is None or not settings.levels[-1]:
         return text
-    what = {"weight": "single weights", "unit": "weights, with whole units"}.get(
-        settings.structure, f"blocks of {settings.structure.removeprefix('block:')} weights"
-    )
-    gone = f"{100 * settings.levels[-1]:g} % of its {what}"
-    few = f" and what stays has {settings.weight_bits} bits," if settings.weight_bits < 8 else ","
-    return f"{text} {gone} are gone{few} learned together with int8 from `{settings.source}`."
+    block = settings.structure.removeprefix("block:")
+    gone = {
+        "weight": "its single weights are gone",
+        "unit": "the weights are gone with whole units",
+    }.get(settings.structure, f"its blocks of {block} weights are gone")
+    few = f" and what stays has {settings.weight_bits} bits" if settings.weight_bits < 8 else ""
+    share = f"{100 * settings.levels[-1]:g} %"
+    origin = f"learned together with int8 from `{settings.source}`"
+    return f"{text} {share} of {gone}{few}, {origin}."
 
 
 def _against_what(metrics: dict[str, Any]) -> str:

@@ -373,10 +373,14 @@ class _Compression:
         }
 
     def finish(self) -> dict:
-        """Make the last level's weights the run's; returns what `run.json` says of the end."""
+        """Make the last level's weights and shape the run's; what `run.json` says of the end."""
         folders = [self._run / LEVELS / f"{level.sparsity:g}" for level in self._levels]
         with atomic_file(self._run / "weights.npz") as file:
             file.write(read_bytes(folders[-1] / "weights.npz"))
+        with np.load(folders[-1] / "weights.npz") as arrays:
+            network = _shape(self._recipe.network, dict(arrays))
+        recipe = msgspec.structs.replace(self._recipe, network=network)
+        write_text(self._run / "recipe.toml", to_toml(recipe))
         progress, train = self._progress, self._recipe.train
         frames = progress.step * train.batch * train.frames
         return {
