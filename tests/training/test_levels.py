@@ -14,12 +14,18 @@ from tinyse.training.levels import levels
 
 
 def test_levels_follow_one_another():
-    first, second = levels(Compress(levels=(0.5, 0.9), steps=1000, update_every=30))
+    asked = Compress(levels=(0.5, 0.9), steps=1000, update_every=30, distil_share=0.7)
+    first, second = levels(asked)
     assert (first.before, first.sparsity, second.before) == (0.0, 0.5, 0.5)
     assert first.ramp == 510 and first.freeze == 610 and first.distilled == 700
     assert second.target(0) == pytest.approx(0.5) and second.target(510) == 0.9
     targets = [second.target(step) for step in range(1000)]
     assert all(a <= b for a, b in itertools.pairwise(targets))
+
+
+def test_the_float_network_is_followed_to_the_end():
+    (level,) = levels(Compress(levels=(0.5,), steps=1000))
+    assert level.distilled == 1000
 
 
 def test_the_rate_is_flat_over_the_ramp_and_falls_to_its_share():
