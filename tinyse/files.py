@@ -110,7 +110,9 @@ def read_toml(path: str | os.PathLike, remedy: str = "see docs/formats.md") -> d
     """The TOML document in `path`; InputError with `remedy` if it is missing or not TOML."""
     data = read_bytes(path)
     try:
-        return tomllib.loads(data.decode())
+        document = tomllib.loads(data.decode())
+        repr(document)  # hexadecimal numbers are read at any length, and nobody could name them
+        return document
     # ValueError: no TOML, no text, or a number of 4301 digits; RecursionError: [[[[[[[[..
     except (ValueError, RecursionError) as error:
         raise InputError(f"is not TOML ({error})", path, remedy) from error
