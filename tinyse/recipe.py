@@ -107,7 +107,7 @@ class Train(Table, frozen=True):
     final_share: Share = 0.02  # of the rate, reached at the last step
     optimiser: Literal["adam", "muon"] = "adam"
     clip_norm: Positive = 5.0
-    # Of products in training: bfloat16 runs on processors with tiles (AMX), on the JAX backend.
+    # Of products in training: bfloat16 runs on x86 processors with AVX2, on the JAX backend.
     precision: Literal["float32", "bfloat16"] = "float32"
     patience: Count = 1000  # epochs without a better validation figure before stopping
     save_every: Count = 200  # steps between checkpoints within an epoch

@@ -1,4 +1,6 @@
-"""What a step of compression costs against a float step: `python -m tests.training.step_ratio`.
+"""What a step of compression costs against a float step.
+
+    python -m tests.training.step_ratio [TURNS [PRECISION]]
 
 Steps take turns in one process, in the shape of the published network; medians of wall time, and
 CPU time of all threads.  The phases of a level: "fixed" is masks alone, "distils" follows the float
@@ -21,7 +23,7 @@ from tinyse.features import Normalisation
 from tinyse.network.build import shapes
 from tinyse.network.quantised import Activations
 from tinyse.quant import read_weights
-from tinyse.recipe import Compress, Recipe
+from tinyse.recipe import Compress, Recipe, Train
 from tinyse.sparsity.choice import array_masks, everything
 from tinyse.sparsity.groups import parse_structure
 from tinyse.training.compress_step import Knobs, make_compress_step
@@ -32,9 +34,10 @@ STRUCTURE = parse_structure("block:4x4")
 PHASES = {"fixed": (False, False), "distils": (False, True), "selects, distils": (True, True)}
 
 
-def main(turns: int) -> None:
+def main(turns: int = 15, precision: str = "float32") -> None:
     """Prints the median of every phase, and its ratio to the float step's."""
-    steps = _steps(Recipe(name="ratio", compress=Compress()))
+    train = Train(precision=precision)
+    steps = _steps(Recipe(name="ratio", train=train, compress=Compress()))
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in steps}
     for turn in range(turns + 1):
         for name, step in steps.items():
@@ -97,4 +100,4 @@ def _batch(recipe: Recipe) -> dict[str, np.ndarray]:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 15)
+    main(*map(int, sys.argv[1:2]), *sys.argv[2:3])

@@ -6,6 +6,7 @@ mixing process shares it with the others through the page cache.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,16 +32,25 @@ class PoolFiles:
         return _load(self.speech), _load(self.noise)
 
 
-def decode(corpus: Corpus, split: Split = "train") -> PoolFiles:
-    """Decode both kinds of a split into the cache, unless they are there."""
+def decode(
+    corpus: Corpus,
+    split: Split = "train",
+    tell: Callable[[int, int], None] = lambda done, parts: None,
+) -> PoolFiles:
+    """Decode both kinds of a split into the cache, unless they are there.
+
+    tell : called with intervals decoded and all of them, kind by kind
+    """
     folder = cache_folder() / corpus.sha256[:16]
     for kind in KINDS:
         if not (folder / f"{split}-{kind}.npy").exists():
-            _decode(corpus, kind, split, folder / f"{split}-{kind}")
+            _decode(corpus, kind, split, folder / f"{split}-{kind}", tell)
     return PoolFiles(folder / f"{split}-speech", folder / f"{split}-noise")
 
 
-def _decode(corpus: Corpus, kind: Kind, split: Split, stem: Path) -> None:
+def _decode(
+    corpus: Corpus, kind: Kind, split: Split, stem: Path, tell: Callable[[int, int], None]
+) -> None:
     intervals = sorted(corpus.select(kind=kind, split=split), key=lambda i: (i.path, i.start))
     if not intervals:
         raise InputError(f"has no {kind} in split {split}", corpus.name, "add some, or use another")
@@ -51,6 +61,7 @@ def _decode(corpus: Corpus, kind: Kind, split: Split, stem: Path) -> None:
         pieces.append(piece)
         table.append((at, at + len(piece), groups[interval.group]))
         at += len(piece)
+        tell(len(pieces), len(intervals))
     # The table first: the samples' presence says that both are there.
     with atomic_file(stem.with_suffix(".table.npy")) as file:
         np.save(file, np.array(table, np.int64))

@@ -81,7 +81,7 @@ class Bar:
             console=console,
             disable=not console.is_terminal,
         )
-        self._task = self._progress.add_task("compiling", total=None)
+        self._task = self._progress.add_task("preparing", total=None)
         self._progress.start()
         return self
 
@@ -89,6 +89,10 @@ class Bar:
         self._progress.stop()
 
     def tell(self, told) -> None:
+        if hasattr(told, "what"):
+            values = {"total": told.parts, "completed": told.done, "description": told.what}
+            self._progress.update(self._task, **values)
+            return
         best = f", best {told.best:.2f} dB" if told.best > -1e9 else ""
         self._progress.update(
             self._task,

@@ -13,13 +13,13 @@ from __future__ import annotations
 from keras import ops
 
 from tinyse.network.backend import time_loop
-from tinyse.network.precision import tiles
+from tinyse.network.precision import cpu_calls
 
 
 def project(sequence, kernel, bias):
     """`sequence @ kernel + bias` for all frames at once; [T, B, n] @ [n, m] -> [T, B, m]."""
     steps, batch, width = sequence.shape
-    product = tiles().product if tiles() else ops.matmul
+    product = cpu_calls().product if cpu_calls() else ops.matmul
     flat = product(ops.reshape(sequence, (steps * batch, width)), kernel) + bias
     return ops.reshape(flat, (steps, batch, kernel.shape[1]))
 
@@ -56,9 +56,9 @@ def _previous(states):
 
 def lstm(projected, recurrent, cell_clip=0.0):
     """Hidden states [T, B, H] of `lstm_states`, with the gradient described above."""
-    fast = tiles() is not None and tiles().takes(recurrent.shape[0])
-    states = tiles().lstm_states if fast else lstm_states
-    back = tiles().lstm_gradient if fast else lstm_gradient
+    fast = cpu_calls() is not None and cpu_calls().takes(recurrent.shape[0])
+    states = cpu_calls().lstm_states if fast else lstm_states
+    back = cpu_calls().lstm_gradient if fast else lstm_gradient
 
     @ops.custom_gradient
     def with_gradient(projected, recurrent):

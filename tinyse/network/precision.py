@@ -1,4 +1,4 @@
-"""In what the products of training are computed: float32 by XLA, or bfloat16 by `on_tiles`."""
+"""In what the products of training are computed: float32 by XLA, or bfloat16 by `on_cpu`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from types import ModuleType
 from tinyse.errors import InputError
 from tinyse.network import backend
 
-_tiles: ContextVar[ModuleType | None] = ContextVar("tiles", default=None)
+_cpu_calls: ContextVar[ModuleType | None] = ContextVar("cpu_calls", default=None)
 
 
-def find_tiles(precision: str) -> ModuleType | None:
-    """The module `on_tiles` for "bfloat16", None for "float32".
+def find_cpu_calls(precision: str) -> ModuleType | None:
+    """The module `on_cpu` for "bfloat16", None for "float32".
 
     Raises InputError where the backend or the machine cannot do it.
     """
@@ -23,22 +23,22 @@ def find_tiles(precision: str) -> ModuleType | None:
     if backend.NAME != "jax":
         what = f"bfloat16 runs on JAX, not on {backend.NAME}"
         raise InputError(what, "train.precision", "set KERAS_BACKEND=jax")
-    from tinyse.network import on_tiles
+    from tinyse.network import on_cpu
 
-    on_tiles.load()
-    return on_tiles
+    on_cpu.load()
+    return on_cpu
 
 
 @contextmanager
 def products_in(precision: str) -> Iterator[None]:
     """What is traced within it computes its products in "float32" or "bfloat16"."""
-    token = _tiles.set(find_tiles(precision))
+    token = _cpu_calls.set(find_cpu_calls(precision))
     try:
         yield
     finally:
-        _tiles.reset(token)
+        _cpu_calls.reset(token)
 
 
-def tiles() -> ModuleType | None:
-    """The module `on_tiles` where products are asked for in bfloat16."""
-    return _tiles.get()
+def cpu_calls() -> ModuleType | None:
+    """The module `on_cpu` where products are asked for in bfloat16."""
+    return _cpu_calls.get()

@@ -35,7 +35,7 @@ from tinyse.network.build import layer_names
 from tinyse.network.gru import gru
 from tinyse.network.integers import straight_through
 from tinyse.network.layers import lstm_gradient, project
-from tinyse.network.precision import tiles
+from tinyse.network.precision import cpu_calls
 from tinyse.quant import FloatNetwork, Quantisation, logistic_table, sigmoid_table, tanh_table
 from tinyse.quant.post_training import (
     FEATURES,
@@ -223,8 +223,8 @@ def quantised_lstm(sums, recurrent, unit, recurrent_scale, cell: Cell):
     recurrent : [H, 4H], int8 steps of `recurrent_scale` [4H]
     """
     hidden_scale = np.float32(HIDDEN.scale)
-    fast = tiles() is not None and tiles().takes(recurrent.shape[0])
-    back = tiles().lstm_gradient if fast else lstm_gradient
+    fast = cpu_calls() is not None and cpu_calls().takes(recurrent.shape[0])
+    back = cpu_calls().lstm_gradient if fast else lstm_gradient
 
     @ops.custom_gradient
     def with_gradient(sums, recurrent, unit, recurrent_scale):
@@ -262,10 +262,10 @@ def _states(sums, recurrent, unit, recurrent_scale, cell: Cell):
     by_input = integers.multiplier(unit * to_gate)
     by_hidden = integers.multiplier(recurrent_scale * (np.float32(HIDDEN.scale) * to_gate))
     enter, leave = 30 + cell.exponent, 30 + int(math.log2(HIDDEN.scale))
-    if tiles() is not None and tiles().takes(units):
+    if cpu_calls() is not None and cpu_calls().takes(units):
         tables = np.stack([sigmoid_table(), tanh_table(-12), tanh_table(cell.exponent)])
         shifts = {"enter": enter, "leave": leave, "clip": cell.clip}
-        return tiles().quantised_states(sums, recurrent, by_input, by_hidden, tables, shifts)
+        return cpu_calls().quantised_states(sums, recurrent, by_input, by_hidden, tables, shifts)
     tables, first = _gate_tables(units)
     cell_table = tanh_table(cell.exponent).astype(np.int32)
     from_input = integers.clipped16(integers.multiply(ops.cast(sums, "int32"), by_input))

@@ -121,13 +121,17 @@ def scan(
     prune: Callable[[Weights, Structure, Budgets], Weights],
     loss: Callable[[Weights], float],
     levels: tuple[float, ...] = SCAN_LEVELS,
+    tell: Callable[[int, int], None] = lambda done, parts: None,
 ) -> dict[str, Curve]:
     """The curve of every half: `prune` one at a time to each level and ask `loss`, in dB.
 
-    `loss` is that of weights against the unpruned network; no training between.
+    `loss` is that of weights against the unpruned network; no training between.  `tell` is called
+    with halves tried and all of them.
     """
     found = {}
-    for name in halves(weights):
+    names = list(halves(weights))
+    for done, name in enumerate(names):
+        tell(done, len(names))
         losses = [loss(prune(weights, structure, {name: level})) for level in levels]
         found[name] = fit_curve(np.array(levels), np.array(losses))
     return found

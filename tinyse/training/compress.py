@@ -32,7 +32,7 @@ from tinyse.network import backend
 from tinyse.network import features_in_graph as graph
 from tinyse.network.build import Parameters, shapes
 from tinyse.network.masked import masked_parameters
-from tinyse.network.precision import find_tiles, products_in
+from tinyse.network.precision import find_cpu_calls, products_in
 from tinyse.network.quantised import Activations, used_parameters
 from tinyse.quant import FloatNetwork, read_weights
 from tinyse.recipe import Network, Recipe, to_toml
@@ -48,7 +48,7 @@ from tinyse.training.choosing import Chooser, part_of, without_thresholds
 from tinyse.training.compress_step import Knobs, forward_pass, make_compress_step
 from tinyse.training.feed import Batches, Feed
 from tinyse.training.levels import Level, levels
-from tinyse.training.logbook import Clock, Told, event_files
+from tinyse.training.logbook import Clock, Tell, Told, event_files, preparing
 from tinyse.training.losses import batch_loss, mixed
 from tinyse.training.provenance import provenance, same_run
 from tinyse.training.step import State
@@ -66,7 +66,7 @@ def train_compressed(
     run: Path,
     resume: bool = False,
     force: bool = False,
-    tell: Callable[[Told], None] = lambda told: None,
+    tell: Tell = lambda told: None,
 ) -> dict:
     """Compress the network in `weights` (a weights.npz) as `recipe.compress` says, into `run`.
 
@@ -76,7 +76,7 @@ def train_compressed(
     """
     source = _Source.read(weights)
     recipe = msgspec.structs.replace(recipe, network=source.network)
-    find_tiles(recipe.train.precision)  # refused before anything is written
+    find_cpu_calls(recipe.train.precision)  # refused before anything is written
     corpus = read_manifest(data / recipe.data.manifest)
     names = filter(None, (recipe.data.valid_list, recipe.data.rooms_list))
     valid = [find_list(name, data) for name in names]
@@ -85,7 +85,7 @@ def train_compressed(
         same_run(run / "run.json", record, force)
     elif (run / "run.json").exists() and not force:
         raise InputError("holds a run already", run, "use --resume, --force or another folder")
-    going = _Compression(recipe, source, corpus, valid, run, resume)  # all that can be refused
+    going = _Compression(recipe, source, corpus, valid, run, resume, tell)  # may still refuse
     write_text(run / "recipe.toml", to_toml(recipe))
     write_json(run / "run.json", record)
     going.go(tell)
@@ -150,18 +150,19 @@ class _Compression:
         valid: list[MixtureList],
         run: Path,
         resume: bool,
+        tell: Tell,
     ) -> None:
         self._recipe, self._settings, self._run = recipe, recipe.compress, run
         self._source, self._levels = source, levels(recipe.compress)
         self._chooser = Chooser(self._settings, self._levels, source.parameters, {})
-        self._pools = pools.decode(corpus)
+        self._pools = pools.decode(corpus, tell=preparing(tell, "recordings decoded"))
         last = run / "state" / "last.npz"
         if resume and last.exists():
             self._state, self._progress, fixed = checkpoint.load(last)
             self._chooser.take_up(fixed)
             source.weights |= part_of(fixed, "teacher")
         else:
-            self._begin()
+            self._begin(tell)
         self._teacher = {k: ops.convert_to_tensor(v) for k, v in source.parameters.items()}
         self._overflows = 0
         self._compiled: dict[tuple[bool, bool, bool], Callable] = {}
@@ -175,11 +176,12 @@ class _Compression:
                 return masks_of(*given, frames)
 
         statistics = source.normalisation
+        rendered = preparing(tell, "validation rows rendered")
         self._validations = [
-            Validation(recipe.network, mixtures, statistics, heard) for mixtures in valid
+            Validation(recipe.network, mixtures, statistics, heard, rendered) for mixtures in valid
         ]
 
-    def _begin(self) -> None:
+    def _begin(self, tell: Tell) -> None:
         """Step 0: what the matrices read, and units in a good order for blocks."""
         source, chooser = self._source, self._chooser
         first, _ = calibrate.STEPS
@@ -191,11 +193,11 @@ class _Compression:
             energy = chooser.energy
             source.weights, _ = permute(source.weights, chooser.structure, densest, energy=energy)
             chooser.energy = source.energies(batch)
-        curves = self._scan() if self._settings.share_by == "scan" else None
+        curves = self._scan(tell) if self._settings.share_by == "scan" else None
         chooser.share_out(self._levels, source.parameters, curves)
         self._state, self._progress = State.fresh(source.parameters), Progress()
 
-    def _scan(self) -> dict[str, Curve]:
+    def _scan(self, tell: Tell) -> dict[str, Curve]:
         """What each half loses alone, in dB of the loss, on batches no training sees."""
         recipe, source = self._recipe, self._source
         statistics = source.normalisation.mean, source.normalisation.std
@@ -213,15 +215,17 @@ class _Compression:
             return float(np.mean([float(compiled(weights, batch)) for batch in batches]))
 
         dense = loss(source.parameters)
-        structure = self._chooser.structure
-        return scan(source.parameters, structure, prune_offline, lambda w: loss(w) - dense)
+        structure, tried = self._chooser.structure, preparing(tell, "gate halves tried alone")
+        return scan(
+            source.parameters, structure, prune_offline, lambda w: loss(w) - dense, tell=tried
+        )
 
     def _feed(self, first: int, last: int) -> Feed:
         train, mixing = self._recipe.train, self._recipe.mixing
         batches = Batches(self._pools, mixing, train.seed, train.batch, train.frames, first, last)
         return Feed(batches)
 
-    def go(self, tell: Callable[[Told], None]) -> None:
+    def go(self, tell: Tell) -> None:
         """Every step that is left."""
         progress, train = self._progress, self._recipe.train
         last = len(self._levels) * self._settings.steps

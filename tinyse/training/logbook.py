@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,23 @@ class Told:
     epoch_loss: float
     best: float
     frames_per_s: float
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a caller hears before the first step: of `what`, so many of `parts` are done."""
+
+    what: str
+    done: int
+    parts: int
+
+
+Tell = Callable[[Told | Prepared], None]
+
+
+def preparing(tell: Tell, what: str) -> Callable[[int, int], None]:
+    """A function to call with (done, parts)."""
+    return lambda done, parts: tell(Prepared(what, done, parts))
 
 
 class Clock:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +19,12 @@ from tinyse.errors import InputError, TinySEError
 from tinyse.features import Normalisation
 from tinyse.files import atomic_file, write_json, write_text
 from tinyse.network.build import initial_parameters, shapes
-from tinyse.network.precision import find_tiles
+from tinyse.network.precision import find_cpu_calls
 from tinyse.recipe import Recipe, to_toml
 from tinyse.training import calibrate, checkpoint
 from tinyse.training.checkpoint import Progress
 from tinyse.training.feed import Batches, Feed
-from tinyse.training.logbook import Clock, Told, event_files
+from tinyse.training.logbook import Clock, Tell, Told, event_files, preparing
 from tinyse.training.provenance import provenance, same_run
 from tinyse.training.step import State, learning_rate, make_step
 from tinyse.training.validation import Validation
@@ -37,7 +36,7 @@ def train(
     run: Path,
     resume: bool = False,
     force: bool = False,
-    tell: Callable[[Told], None] = lambda told: None,
+    tell: Tell = lambda told: None,
 ) -> dict:
     """Train `recipe` on the corpus in folder `data` into the folder `run`.
 
@@ -45,7 +44,7 @@ def train(
     never stopped; a run made with another recipe, other data or another backend is refused
     (InputError) unless `force`.
     """
-    find_tiles(recipe.train.precision)  # refused before anything is written
+    find_cpu_calls(recipe.train.precision)  # refused before anything is written
     corpus = read_manifest(data / recipe.data.manifest)
     names = filter(None, (recipe.data.valid_list, recipe.data.rooms_list))
     valid = [find_list(name, data) for name in names]
@@ -54,7 +53,7 @@ def train(
         same_run(run / "run.json", record, force)
     elif (run / "run.json").exists() and not force:
         raise InputError("holds a run already", run, "use --resume, --force or another folder")
-    going = _Run(recipe, corpus, valid, run, resume)  # reads all the audio: before any write
+    going = _Run(recipe, corpus, valid, run, resume, tell)  # reads all audio: before any write
     write_text(run / "recipe.toml", to_toml(recipe))
     write_json(run / "run.json", record)
     going.go(tell)
@@ -67,10 +66,16 @@ class _Run:
     """One process' share of a run: from the last checkpoint to the end."""
 
     def __init__(
-        self, recipe: Recipe, corpus: Corpus, valid: list[MixtureList], run: Path, resume: bool
+        self,
+        recipe: Recipe,
+        corpus: Corpus,
+        valid: list[MixtureList],
+        run: Path,
+        resume: bool,
+        tell: Tell,
     ) -> None:
         self._recipe, self._train, self._run = recipe, recipe.train, run
-        self._pools = pools.decode(corpus)
+        self._pools = pools.decode(corpus, tell=preparing(tell, "recordings decoded"))
         last = run / "state" / "last.npz"
         if resume and last.exists():
             self._state, self._progress, fixed = checkpoint.load(last)
@@ -79,8 +84,10 @@ class _Run:
             self._state = State.fresh(initial_parameters(recipe.network, self._train.seed))
             self._progress = Progress()
             self._normalisation = calibrate.normalisation(self._calibration_batches())
+        rendered = preparing(tell, "validation rows rendered")
         self._validations = [
-            Validation(recipe.network, mixtures, self._normalisation) for mixtures in valid
+            Validation(recipe.network, mixtures, self._normalisation, tell=rendered)
+            for mixtures in valid
         ]
 
     @property
@@ -96,7 +103,7 @@ class _Run:
         with self._feed(*calibrate.STEPS) as feed:
             yield from feed
 
-    def go(self, tell: Callable[[Told], None]) -> None:
+    def go(self, tell: Tell) -> None:
         """Every step that is left, unless validation stops getting better before."""
         progress, train = self._progress, self._train
         self._forget_lines_after(progress.step // train.steps_per_epoch)

@@ -13,7 +13,7 @@ from keras import ops
 from tinyse.features import WINDOW
 from tinyse.network import features_in_graph as graph
 from tinyse.network.build import forward
-from tinyse.network.precision import tiles
+from tinyse.network.precision import cpu_calls
 from tinyse.recipe import Loss, Network
 
 _TINY = 1e-10
@@ -67,12 +67,12 @@ class Task(NamedTuple):
 
 def mixed_task(loss: Loss, batch, mean, std) -> Task:
     """Mix a batch; mean, std [128] normalise the features."""
-    if tiles() and not (loss.si_sdr or loss.spectral):
-        heard = tiles().heard(batch, mean, std)
+    if cpu_calls() and not (loss.si_sdr or loss.spectral):
+        heard = cpu_calls().heard(batch, mean, std)
         return Task(
             heard.features,
             lambda mask: (
-                loss.snr * tiles().negative_snr(heard, mask, loss.snr_cap_db, _NOISE_ALONE)
+                loss.snr * cpu_calls().negative_snr(heard, mask, loss.snr_cap_db, _NOISE_ALONE)
             ),
         )
     mixture, target = mixed(batch)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from keras import ops
 
-from tinyse.network.precision import tiles
+from tinyse.network.precision import cpu_calls
 
 _MOMENTUM = 0.95
 # Quintic Newton-Schulz iteration of Jordan et al.: brings singular values between 0.7 and 1.2.
@@ -40,7 +40,7 @@ def muon(parameter, momentum, gradient, rate, name: str):
 
 def orthogonalised(matrices):
     """About U V' of every U S V' in [k, n, m]."""
-    product = tiles().batched_product if tiles() else ops.matmul
+    product = cpu_calls().batched_product if cpu_calls() else ops.matmul
     wide = matrices.shape[1] <= matrices.shape[2]
     x = matrices if wide else ops.transpose(matrices, (0, 2, 1))
     x = x / (ops.sqrt(ops.sum(x * x, axis=(1, 2), keepdims=True)) + 1e-7)

@@ -34,12 +34,19 @@ class Validation:
         mixtures: MixtureList,
         normalisation: features.Normalisation,
         masks: Callable | None = None,
+        tell: Callable[[int, int], None] = lambda done, parts: None,
     ) -> None:
-        """`masks(parameters, features)` is the network's float forward pass unless given."""
+        """`masks(parameters, features)` is the network's float forward pass unless given.
+
+        tell : called with rows rendered and all of them
+        """
         rows = [row for row in mixtures.rows if row.snr_db in HEADLINE_SNR_DB]
         if not rows:
             raise InputError("has no row at -5, 0, 5 or 10 dB", mixtures.name, "use another list")
-        self._rows = [_Row.of(render(mixtures, row), normalisation) for row in rows]
+        self._rows: list[_Row] = []
+        for row in rows:
+            self._rows.append(_Row.of(render(mixtures, row), normalisation))
+            tell(len(self._rows), len(rows))
         self.name = Path(mixtures.name).stem
         # One shape, so that one program serves all rows; rows of alike length stand together.
         self._rows.sort(key=lambda row: len(row.features))

@@ -1,11 +1,13 @@
 // Mixing a batch, its features, and the time-domain loss with its gradient by the mask: the
 // mathematics of training/losses.py and network/features_in_graph.py, a row of the batch at a time.
 //
-// Spectra stay in the order of spectra.h, [block of 16 frames][bin][re, im][lane].
+// Spectra stay in the order of spectra.h, [block of kLanes frames][bin][re, im][lane].
 #pragma once
 
-#include "lanes.h"
+#include <cstring>
+
 #include "spectra.h"
+#include "threads.h"
 
 namespace tinyse {
 
@@ -23,15 +25,10 @@ struct Bank {
       while (last[band] > first[band] && row[last[band] - 1] == 0) --last[band];
     }
   }
-  __m512 at(int band, int bin) const { return _mm512_set1_ps(values[band * kBins + bin]); }
+  float at(int band, int bin) const { return values[band * kBins + bin]; }
 };
 
-inline __m512 power(Complex x) {
-  return _mm512_fmadd_ps(x.re, x.re, _mm512_mul_ps(x.im, x.im));
-}
-inline Complex scaled(Complex x, __m512 by) {
-  return {_mm512_mul_ps(x.re, by), _mm512_mul_ps(x.im, by)};
-}
+inline Floats power(Complex x) { return x.re * x.re + x.im * x.im; }
 
 constexpr float kTiny = 1e-10f;
 
@@ -51,7 +48,7 @@ struct Row {
   float snr_db, level_dbfs;
 };
 
-// Where it goes: spectrum [blocks][257][2][16], target [frames - 1][256], features [frames][128].
+// Where it goes: spectrum [blocks][257][2][lane], target [frames - 1][256], features [frames][128].
 struct Heard {
   float *spectrum, *target, *features, *level;
 };
@@ -63,7 +60,7 @@ struct Scratch {
   Aligned<float> speech, sound;
 
   explicit Scratch(int frames_count)
-      : speech(aligned<float>((size_t)(frames_count + 15) / 16 * kSpectrum)),
+      : speech(aligned<float>((size_t)(frames_count + kLanes - 1) / kLanes * kSpectrum)),
         sound(aligned<float>((size_t)(frames_count + 1) * kHop)) {}
 };
 
@@ -73,30 +70,27 @@ inline double equalised_spectra(const float* sound, const float* gains, int fram
   for (int first = 0; first < frames; first += kLanes, spectra += kSpectrum) {
     load_frames(sound, first, frames, s.frames.get());
     forward(s.frames.get(), s.passes.get(), spectra);
-    __m512 sum = _mm512_setzero_ps();
+    Floats total{};
     for (int k = 0; k < kBins; ++k) {
-      const Complex x = scaled(load(spectra, k), _mm512_set1_ps(gains[k]));
+      const Complex x = scaled(load(spectra, k), all(gains[k]));
       store(spectra, k, x);
-      sum = _mm512_add_ps(sum, power(x));
+      total += power(x);
     }
-    powers += _mm512_reduce_add_ps(sum);
+    powers += sum(total);
   }
   return powers;
 }
 
 inline void feature_frames(const float* spectrum, const Features& features, const Bank& average,
                            Scratch& s) {
+  const Floats clip = all(features.clip);
   for (int band = 0; band < kBands; ++band) {
-    __m512 sum = _mm512_setzero_ps();
+    Floats mean{};
     for (int k = average.first[band]; k < average.last[band]; ++k)
-      sum = _mm512_fmadd_ps(power(load(spectrum, k)), average.at(band, k), sum);
-    const __m512 decibels = _mm512_mul_ps(
-        logarithm(_mm512_max_ps(sum, _mm512_set1_ps(features.floor))), _mm512_set1_ps(4.34294482f));
-    const __m512 clip = _mm512_set1_ps(features.clip);
-    __m512 value = _mm512_sub_ps(decibels, _mm512_set1_ps(features.mean[band]));
-    value = _mm512_div_ps(value, _mm512_set1_ps(features.deviation[band]));
-    value = _mm512_max_ps(_mm512_min_ps(value, clip), _mm512_sub_ps(_mm512_setzero_ps(), clip));
-    _mm512_store_ps(s.bands.get() + band * kLanes, value);
+      mean += power(load(spectrum, k)) * average.at(band, k);
+    const Floats decibels = logarithm(most(mean, all(features.floor))) * 4.34294482f;
+    const Floats value = (decibels - features.mean[band]) / features.deviation[band];
+    store(s.bands.get() + band * kLanes, most(least(value, clip), -clip));
   }
 }
 
@@ -112,11 +106,14 @@ inline void hear(const Row& row, const Features& features, const Bank& average, 
   const float ratio =
       speech < kTiny ? 1 : std::sqrt(speech / (noise * std::pow(10.0f, row.snr_db / 10) + kTiny));
   double powers = 0;
-  for (int n = 0; n < blocks * kBins; ++n) {
-    const Complex mixed =
-        load(s.speech.get(), n) + scaled(load(out.spectrum, n), _mm512_set1_ps(ratio));
-    store(out.spectrum, n, mixed);
-    powers += _mm512_reduce_add_ps(power(mixed));
+  for (int block = 0; block < blocks; ++block) {
+    Floats total{};
+    for (int n = block * kBins; n < (block + 1) * kBins; ++n) {
+      const Complex mixed = load(s.speech.get(), n) + scaled(load(out.spectrum, n), all(ratio));
+      store(out.spectrum, n, mixed);
+      total += power(mixed);
+    }
+    powers += sum(total);
   }
   const float mixture = level(powers, frames);
   const float gain = std::pow(10.0f, row.level_dbfs / 20) / std::sqrt(mixture + kTiny);
@@ -126,8 +123,8 @@ inline void hear(const Row& row, const Features& features, const Bank& average, 
     float* spectrum = out.spectrum + (int64_t)block * kSpectrum;
     float* target = s.speech.get() + (int64_t)block * kSpectrum;
     for (int k = 0; k < kBins; ++k) {
-      store(spectrum, k, scaled(load(spectrum, k), _mm512_set1_ps(gain)));
-      store(target, k, scaled(load(target, k), _mm512_set1_ps(gain)));
+      store(spectrum, k, scaled(load(spectrum, k), all(gain)));
+      store(target, k, scaled(load(target, k), all(gain)));
     }
     inverse(target, s.passes.get(), s.frames.get());
     add_frames(s.frames.get(), block * kLanes, frames, s.sound.get());
@@ -153,22 +150,26 @@ inline float negative_snr(const float* spectrum, const float* target, const floa
     std::memset(gains, 0, sizeof gains);
     for (int band = 0; band < kBands; ++band)
       for (int k = warp.first[band]; k < warp.last[band]; ++k)
-        _mm512_store_ps(gains + k * kLanes,
-                        _mm512_fmadd_ps(_mm512_load_ps(s.bands.get() + band * kLanes),
-                                        warp.at(band, k), _mm512_load_ps(gains + k * kLanes)));
+        store(gains + k * kLanes, load(gains + k * kLanes) +
+                                      load(s.bands.get() + band * kLanes) * warp.at(band, k));
     const float* mixture = spectrum + (int64_t)block * kSpectrum;
     for (int k = 0; k < kBins; ++k)
-      store(s.spectrum.get(), k, scaled(load(mixture, k), _mm512_load_ps(gains + k * kLanes)));
+      store(s.spectrum.get(), k, scaled(load(mixture, k), load(gains + k * kLanes)));
     inverse(s.spectrum.get(), s.passes.get(), s.frames.get());
     add_frames(s.frames.get(), block * kLanes, frames, sound);
   }
   double error = 0, energy = 0;
-  for (int64_t n = 0; n < samples; n += 16) {
-    const __m512 wanted = _mm512_loadu_ps(target + n);
-    const __m512 off = _mm512_sub_ps(_mm512_load_ps(sound + kHop + n), wanted);
-    error += _mm512_reduce_add_ps(_mm512_mul_ps(off, off));
-    energy += _mm512_reduce_add_ps(_mm512_mul_ps(wanted, wanted));
-    _mm512_store_ps(sound + kHop + n, off);
+  for (int64_t hop = 0; hop < samples; hop += kHop) {
+    Floats errors{}, energies{};
+    for (int64_t n = hop; n < hop + kHop; n += kLanes) {
+      const Floats wanted = load(target + n);
+      const Floats off = load(sound + kHop + n) - wanted;
+      errors += off * off;
+      energies += wanted * wanted;
+      store(sound + kHop + n, off);
+    }
+    error += sum(errors);
+    energy += sum(energies);
   }
   std::memset(sound, 0, sizeof(float) * kHop);
   std::memset(sound + kHop + samples, 0, sizeof(float) * kHop);
@@ -184,14 +185,13 @@ inline float negative_snr(const float* spectrum, const float* target, const floa
     for (int k = 0; k < kBins; ++k) {
       const Complex x = load(mixture, k), d = load(s.spectrum.get(), k);
       const float weight = k % (kBins - 1) ? slope : slope / 2;
-      const __m512 dot = _mm512_fmadd_ps(x.re, d.re, _mm512_mul_ps(x.im, d.im));
-      _mm512_store_ps(gains + k * kLanes, _mm512_mul_ps(dot, _mm512_set1_ps(weight)));
+      store(gains + k * kLanes, (x.re * d.re + x.im * d.im) * weight);
     }
     for (int band = 0; band < kBands; ++band) {
-      __m512 sum = _mm512_setzero_ps();
+      Floats slopes{};
       for (int k = warp.first[band]; k < warp.last[band]; ++k)
-        sum = _mm512_fmadd_ps(_mm512_load_ps(gains + k * kLanes), warp.at(band, k), sum);
-      _mm512_store_ps(s.bands.get() + band * kLanes, sum);
+        slopes += load(gains + k * kLanes) * warp.at(band, k);
+      store(s.bands.get() + band * kLanes, slopes);
     }
     from_lanes(s.bands.get(), kBands, block * kLanes, frames, gradient);
   }

@@ -1,4 +1,4 @@
-"""What the tile unit computes against XLA on the same arrays, as JSON: run with Keras on JAX."""
+"""What our C++ computes against XLA on the same arrays, as JSON: run with Keras on JAX."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ import numpy as np
 
 from tests.network.gradients import batch
 from tinyse.network import features_in_graph as graph
-from tinyse.network import layers, on_tiles
+from tinyse.network import layers, on_cpu
 from tinyse.network.build import initial_parameters
 from tinyse.network.precision import products_in
 from tinyse.network.quantised import Activations, Cell, quantised_forward
@@ -19,7 +19,7 @@ from tinyse.training import losses
 from tinyse.training.muon import orthogonalised
 
 RANDOM = np.random.default_rng(7)
-STEPS, ROWS, UNITS = 30, 21, 64  # rows: one tile of the batch and a part of one
+STEPS, ROWS, UNITS = 30, 21, 64  # rows: what a thread takes at once, and a part of it
 
 
 def drawn(*shape, scale=1.0):
@@ -44,7 +44,7 @@ def products() -> float:
     worst = 0.0
     for n, k, m in ((64, 32, 48), (33, 70, 45), (5, 3, 2), (70, 1030, 20)):
         left, right, upstream = drawn(n, k), drawn(k, m), rounded(drawn(n, m))
-        value, back = jax.vjp(on_tiles.product, left, right)
+        value, back = jax.vjp(on_cpu.product, left, right)
         d_left, d_right = back(upstream)
         worst = max(
             worst,
@@ -53,7 +53,7 @@ def products() -> float:
             off(d_right, rounded(left).T @ upstream),
         )
     stack = drawn(3, 40, 70), drawn(3, 70, 50)
-    return max(worst, off(on_tiles.batched_product(*stack), rounded(stack[0]) @ rounded(stack[1])))
+    return max(worst, off(on_cpu.batched_product(*stack), rounded(stack[0]) @ rounded(stack[1])))
 
 
 def loops() -> dict[str, float]:
@@ -62,10 +62,10 @@ def loops() -> dict[str, float]:
     found = {}
     for clip in (0.0, 0.7):
         states = layers.lstm_states(projected, recurrent, clip)
-        fast = on_tiles.lstm_states(projected, recurrent, clip)
+        fast = on_cpu.lstm_states(projected, recurrent, clip)
         found["states"] = max(rms_off(f, s) for f, s in zip(fast, states, strict=True))
         slow_back = layers.lstm_gradient(upstream, recurrent, *states, clip)
-        fast_back = on_tiles.lstm_gradient(upstream, recurrent, *states, clip)
+        fast_back = on_cpu.lstm_gradient(upstream, recurrent, *states, clip)
         found["gradient"] = max(rms_off(f, s) for f, s in zip(fast_back, slow_back, strict=True))
     return found
 
@@ -75,14 +75,14 @@ def fronts() -> dict[str, float]:
     rows["speech"][1] = 0  # a row of noise alone
     mean, deviation = np.full(128, -30, np.float32), np.full(128, 15, np.float32)
     mixture, target = losses.mixed(rows)
-    heard = on_tiles.heard(rows, mean, deviation)
+    heard = on_cpu.heard(rows, mean, deviation)
     mask = jnp.abs(drawn(*heard.features.shape))
 
     def slow(mask):
         return losses.mask_loss(Loss(), mixture, target, mask)
 
     def fast(mask):
-        return on_tiles.negative_snr(heard, mask, 30.0, 0.01)
+        return on_cpu.negative_snr(heard, mask, 30.0, 0.01)
 
     expected, found = (jax.value_and_grad(each)(mask) for each in (slow, fast))
     features = graph.feature_frames(mixture, mean, deviation)

@@ -144,4 +144,5 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(tinyse_negative_snr, NegativeSnr,
                                   .Arg<F32>().Ret<F32>().Ret<F32>().Attr<float>("cap")
                                   .Attr<float>("least"));
 
-extern "C" int tinyse_tiles_available() { return tinyse::tiles_available(); }
+extern "C" int tinyse_available() { return tinyse::available(); }
+extern "C" int tinyse_lanes() { return tinyse::kLanes; }

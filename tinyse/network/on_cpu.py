@@ -1,9 +1,10 @@
-"""Products and LSTM loops of training on the tile unit (AMX) of x86 processors, on JAX.
+"""Products and LSTM loops of training in C++ on x86 processors, called by XLA, on JAX.
 
-XLA's products on a CPU run at a twentieth of what that unit does in bfloat16, and its loop over
-time packs the recurrent kernel anew in every step.  `tiles/` holds the C++ code, which XLA calls;
-it is compiled on first use.  Operands of products are rounded to bfloat16, sums and everything
-element-wise stay float32: the usual mixed precision of training.
+XLA's products on a CPU run at a fraction of what the processor can do, and its loop over time packs
+the recurrent kernel anew in every step.  `cpu/` holds the code, which is compiled on first use: for
+the tile unit (AMX) where there is one, else for fused multiply-adds (AVX2).  Operands of products
+are rounded to bfloat16, sums and everything element-wise stay float32: the usual mixed precision of
+training.
 
 Functions and shapes are those of `layers`.
 """
@@ -11,6 +12,7 @@ Functions and shapes are those of `layers`.
 from __future__ import annotations
 
 import ctypes
+import platform
 import shutil
 from functools import cache, partial
 from pathlib import Path
@@ -23,7 +25,7 @@ from tinyse import features
 from tinyse.compiled import build
 from tinyse.errors import InputError
 
-_SOURCES = Path(__file__).parent / "tiles"
+_SOURCES = Path(__file__).parent / "cpu"
 _CALLS = (
     "tinyse_lstm_forward",
     "tinyse_lstm_backward",
@@ -34,25 +36,37 @@ _CALLS = (
     "tinyse_negative_snr",
 )
 _UNITS = 64  # a layer's width must be a multiple of it
-_FLAGS = ("-std=c++17", "-O3", "-march=sapphirerapids", "-shared", "-fPIC", "-pthread", "-w")
+_FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-shared", "-fPIC", "-pthread", "-w")
+_TILES, _VECTORS = "sapphirerapids", "x86-64-v3"  # what the compiler calls a processor with them
 
 
 @cache
-def load() -> None:
+def load() -> ctypes.CDLL:
     """Compile and register the calls; InputError where the machine cannot run them."""
     key = "train.precision"
     compiler = shutil.which("g++") or shutil.which("clang++")
     if compiler is None:
         raise InputError("bfloat16 needs a C++ compiler", key, "apt-get install g++")
-    command = (compiler, *_FLAGS, f"-I{jax.ffi.include_dir()}")
-    library = ctypes.CDLL(str(build(command, [_SOURCES / "calls.cc"], ".so", _SOURCES)))
-    if not library.tinyse_tiles_available():
-        raise InputError(
-            "bfloat16 needs a processor with tiles (AMX)", key, "train with precision float32"
-        )
+    refused = InputError(
+        "bfloat16 needs an x86 processor with AVX2", key, "train with precision float32"
+    )
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        raise refused
+    machine = _TILES if _has_tiles() else _VECTORS
+    command = (compiler, *_FLAGS, f"-march={machine}", f"-I{jax.ffi.include_dir()}")
+    path = build(command, [_SOURCES / "calls.cc"], ".so", _SOURCES)
+    library = ctypes.CDLL(str(path))
+    if not library.tinyse_available():
+        raise refused
     for name in _CALLS:
         capsule = jax.ffi.pycapsule(getattr(library, name))
         jax.ffi.register_ffi_target(name, capsule, platform="cpu")
+    return library
+
+
+def _has_tiles() -> bool:
+    cpu = Path("/proc/cpuinfo")
+    return cpu.exists() and "amx_bf16" in cpu.read_text("utf-8")
 
 
 def _call(name: str, shapes, *arrays, **attributes):
@@ -143,7 +157,7 @@ def quantised_states(sums, recurrent, by_input, by_hidden, tables, cell):
 class Heard(NamedTuple):
     """A batch, mixed.
 
-    spectrum : [B, blocks, 257, 2, 16], of 16 frames each; what it holds is for `negative_snr`
+    spectrum : [B, blocks, 257, 2, lanes], a frame a lane; what it holds is for `negative_snr`
     target : [B, (T - 1) * 256], features : [B, T, 128], level : mean square of the mixture [B]
     """
 
@@ -156,9 +170,9 @@ class Heard(NamedTuple):
 def heard(batch, mean, std) -> Heard:
     """What `losses.mixed` and `features_in_graph.feature_frames` make of a batch."""
     rows, samples = batch["speech"].shape
-    frames = samples // features.HOP - 1
+    frames, lanes = samples // features.HOP - 1, load().tinyse_lanes()
     shapes = (
-        (rows, -(-frames // 16), features.BINS, 2, 16),
+        (rows, -(-frames // lanes), features.BINS, 2, lanes),
         (rows, (frames - 1) * features.HOP),
         (rows, frames, features.BANDS),
         (rows,),

@@ -1,4 +1,4 @@
-"""The tile unit against XLA: products and loops to bfloat16's precision, integers to the bit."""
+"""The C++ of training against XLA: products, loops to bfloat16's precision, integers to the bit."""
 
 import json
 import os
@@ -12,13 +12,13 @@ import pytest
 pytest.importorskip("jax")
 
 CPU = Path("/proc/cpuinfo")
-if not (CPU.exists() and "amx_bf16" in CPU.read_text("utf-8") and shutil.which("g++")):
-    pytest.skip("needs a processor with tiles and a C++ compiler", allow_module_level=True)
+if not (CPU.exists() and "avx2" in CPU.read_text("utf-8") and shutil.which("g++")):
+    pytest.skip("needs an x86 processor with AVX2 and a C++ compiler", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
 def found():
-    command = [sys.executable, "-m", "tests.network.tiles_against_xla"]
+    command = [sys.executable, "-m", "tests.network.cpu_against_xla"]
     environment = os.environ | {"KERAS_BACKEND": "jax"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)

@@ -1,16 +1,16 @@
-// Real Fourier transforms of 512 samples, sixteen frames at a time: lane k of a vector belongs to
-// frame k, so that every butterfly is whole vectors and no shuffles.
+// Real Fourier transforms of 512 samples, as many frames at a time as a vector has lanes: lane k
+// belongs to frame k, so that every butterfly is whole vectors and no shuffles.
 #pragma once
 
 #include <cmath>
 
-#include "tiles.h"
+#include "lanes.h"
 
 namespace tinyse {
 
-constexpr int kLanes = 16, kWindow = 512, kHop = 256, kBins = 257, kBands = 128;
-constexpr int kSpectrum = kBins * 2 * kLanes;  // floats of 16 spectra: [bin][re, im][lane]
-constexpr int kFrames = kWindow * kLanes;      // floats of 16 frames: [sample][lane]
+constexpr int kWindow = 512, kHop = 256, kBins = 257, kBands = 128;
+constexpr int kSpectrum = kBins * 2 * kLanes;  // floats of kLanes spectra: [bin][re, im][lane]
+constexpr int kFrames = kWindow * kLanes;      // floats of kLanes frames: [sample][lane]
 
 // exp(-2 pi i k / 512), and the square-root Hann window sin(pi n / 512).
 struct Tables {
@@ -29,34 +29,27 @@ inline const Tables& tables() {
 }
 
 struct Complex {
-  __m512 re, im;
+  Floats re, im;
 };
-inline Complex operator+(Complex a, Complex b) {
-  return {_mm512_add_ps(a.re, b.re), _mm512_add_ps(a.im, b.im)};
-}
-inline Complex operator-(Complex a, Complex b) {
-  return {_mm512_sub_ps(a.re, b.re), _mm512_sub_ps(a.im, b.im)};
-}
+inline Complex operator+(Complex a, Complex b) { return {a.re + b.re, a.im + b.im}; }
+inline Complex operator-(Complex a, Complex b) { return {a.re - b.re, a.im - b.im}; }
 inline Complex operator*(Complex a, Complex b) {
-  return {_mm512_fnmadd_ps(a.im, b.im, _mm512_mul_ps(a.re, b.re)),
-          _mm512_fmadd_ps(a.re, b.im, _mm512_mul_ps(a.im, b.re))};
+  return {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
 }
-inline Complex conjugate(Complex a) { return {a.re, _mm512_sub_ps(_mm512_setzero_ps(), a.im)}; }
-inline Complex times_i(Complex a) { return {_mm512_sub_ps(_mm512_setzero_ps(), a.im), a.re}; }
-inline Complex half(Complex a) {
-  const __m512 h = _mm512_set1_ps(0.5f);
-  return {_mm512_mul_ps(a.re, h), _mm512_mul_ps(a.im, h)};
-}
+inline Complex conjugate(Complex a) { return {a.re, -a.im}; }
+inline Complex times_i(Complex a) { return {-a.im, a.re}; }
+inline Complex scaled(Complex a, Floats by) { return {a.re * by, a.im * by}; }
+inline Complex half(Complex a) { return scaled(a, all(0.5f)); }
 inline Complex load(const float* at, int k) {
-  return {_mm512_loadu_ps(at + 32 * k), _mm512_loadu_ps(at + 32 * k + 16)};
+  at += 2 * kLanes * k;
+  return {load(at), load(at + kLanes)};
 }
 inline void store(float* at, int k, Complex value) {
-  _mm512_storeu_ps(at + 32 * k, value.re);
-  _mm512_storeu_ps(at + 32 * k + 16, value.im);
+  at += 2 * kLanes * k;
+  store(at, value.re);
+  store(at + kLanes, value.im);
 }
-inline Complex twiddle(int k) {
-  return {_mm512_set1_ps(tables().cosine[k]), _mm512_set1_ps(tables().sine[k])};
-}
+inline Complex twiddle(int k) { return {all(tables().cosine[k]), all(tables().sine[k])}; }
 
 // Complex transform of 256 points in place: Stockham's radix-4 passes, which sort themselves
 // (Govindaraju et al. 2008).  Four passes, so the result ends where it began.
@@ -81,12 +74,12 @@ inline void transform(float* values, float* scratch) {
   }
 }
 
-// Spectra [257][2][16] of 16 windowed frames [512][16], which are used up.
+// Spectra [257][2][lane] of windowed frames [512][lane], which are used up.
 inline void forward(float* frames, float* scratch, float* spectrum) {
   transform(frames, scratch);  // even samples are real parts, odd ones imaginary parts
   const Complex first = load(frames, 0);
-  store(spectrum, 0, {_mm512_add_ps(first.re, first.im), _mm512_setzero_ps()});
-  store(spectrum, 256, {_mm512_sub_ps(first.re, first.im), _mm512_setzero_ps()});
+  store(spectrum, 0, {first.re + first.im, Floats{}});
+  store(spectrum, 256, {first.re - first.im, Floats{}});
   for (int k = 1; k <= 128; ++k) {
     const Complex z = load(frames, k), mirrored = conjugate(load(frames, 256 - k));
     const Complex even = half(z + mirrored);
@@ -96,7 +89,7 @@ inline void forward(float* frames, float* scratch, float* spectrum) {
   }
 }
 
-// 16 frames [512][16] of spectra [257][2][16], not windowed.
+// Frames [512][lane] of spectra [257][2][lane], not windowed.
 inline void inverse(const float* spectrum, float* scratch, float* frames) {
   // The transform of swapped parts is the inverse transform with swapped parts.
   auto put = [&](int k, Complex z) { store(frames, k, {z.im, z.re}); };
@@ -108,64 +101,63 @@ inline void inverse(const float* spectrum, float* scratch, float* frames) {
     put(k, even + times_i(odd));
   }
   transform(frames, scratch);
-  const __m512 scale = _mm512_set1_ps(1.0f / 256);
   for (int k = 0; k < 256; ++k) {
     const Complex z = load(frames, k);
-    store(frames, k, {_mm512_mul_ps(z.im, scale), _mm512_mul_ps(z.re, scale)});
+    store(frames, k, {z.im * (1.0f / 256), z.re * (1.0f / 256)});
   }
 }
 
-// Frames first .. first + 15 of a sound, windowed, as [512][16]; frames from `count` on are zero.
+// kLanes rows from `first` of a matrix with rows of `stride` values: values `at` to
+// at + kLanes - 1 of each, as vectors with a row a lane.  Rows from `count` on are zero.
+inline void take(const float* rows, int64_t stride, int at, int first, int count,
+                 Ints out[kLanes]) {
+  for (int lane = 0; lane < kLanes; ++lane)
+    out[lane] = first + lane < count ? (Ints)load(rows + (first + lane) * stride + at) : Ints{};
+  transpose(out);
+}
+
+// Frames first .. first + kLanes - 1 of a sound, windowed, as [512][lane].
 inline void load_frames(const float* sound, int first, int count, float* frames) {
   const float* window = tables().window;
-  for (int n = 0; n < kWindow; n += 16) {
-    __m512i row[16];
-    for (int lane = 0; lane < 16; ++lane)
-      row[lane] = first + lane < count
-                      ? _mm512_loadu_si512(sound + (int64_t)(first + lane) * kHop + n)
-                      : _mm512_setzero_si512();
-    transpose(row);
-    for (int i = 0; i < 16; ++i)
-      _mm512_store_ps(frames + 16 * (n + i),
-                      _mm512_mul_ps((__m512)row[i], _mm512_set1_ps(window[n + i])));
+  for (int n = 0; n < kWindow; n += kLanes) {
+    Ints row[kLanes];
+    take(sound, kHop, n, first, count, row);
+    for (int i = 0; i < kLanes; ++i)
+      store(frames + kLanes * (n + i), (Floats)row[i] * window[n + i]);
   }
 }
 
-// Adds 16 frames [512][16], windowed, to a sound: those that lie before `count`.
+// Adds frames [512][lane], windowed, to a sound: those that lie before `count`.
 inline void add_frames(const float* frames, int first, int count, float* sound) {
   const float* window = tables().window;
-  for (int n = 0; n < kWindow; n += 16) {
-    __m512i row[16];
-    for (int i = 0; i < 16; ++i)
-      row[i] = (__m512i)_mm512_mul_ps(_mm512_load_ps(frames + 16 * (n + i)),
-                                      _mm512_set1_ps(window[n + i]));
+  for (int n = 0; n < kWindow; n += kLanes) {
+    Ints row[kLanes];
+    for (int i = 0; i < kLanes; ++i)
+      row[i] = (Ints)(load(frames + kLanes * (n + i)) * window[n + i]);
     transpose(row);
-    for (int lane = 0; lane < 16 && first + lane < count; ++lane) {
+    for (int lane = 0; lane < kLanes && first + lane < count; ++lane) {
       float* at = sound + (int64_t)(first + lane) * kHop + n;
-      _mm512_storeu_ps(at, _mm512_add_ps(_mm512_loadu_ps(at), (__m512)row[lane]));
+      store(at, load(at) + (Floats)row[lane]);
     }
   }
 }
 
-// Rows [count][width] to lanes [width][16] of 16 rows from `first`, and back.
+// Rows [count][width] to lanes [width][lane] of the rows from `first`, and back.
 inline void to_lanes(const float* rows, int width, int first, int count, float* lanes) {
-  for (int n = 0; n < width; n += 16) {
-    __m512i row[16];
-    for (int lane = 0; lane < 16; ++lane)
-      row[lane] = first + lane < count ? _mm512_loadu_si512(rows + (int64_t)(first + lane) * width + n)
-                                       : _mm512_setzero_si512();
-    transpose(row);
-    for (int i = 0; i < 16; ++i) _mm512_storeu_si512(lanes + 16 * (n + i), row[i]);
+  for (int n = 0; n < width; n += kLanes) {
+    Ints row[kLanes];
+    take(rows, width, n, first, count, row);
+    for (int i = 0; i < kLanes; ++i) store(lanes + kLanes * (n + i), (Floats)row[i]);
   }
 }
 
 inline void from_lanes(const float* lanes, int width, int first, int count, float* rows) {
-  for (int n = 0; n < width; n += 16) {
-    __m512i row[16];
-    for (int i = 0; i < 16; ++i) row[i] = _mm512_loadu_si512(lanes + 16 * (n + i));
+  for (int n = 0; n < width; n += kLanes) {
+    Ints row[kLanes];
+    for (int i = 0; i < kLanes; ++i) row[i] = (Ints)load(lanes + kLanes * (n + i));
     transpose(row);
-    for (int lane = 0; lane < 16 && first + lane < count; ++lane)
-      _mm512_storeu_si512(rows + (int64_t)(first + lane) * width + n, row[lane]);
+    for (int lane = 0; lane < kLanes && first + lane < count; ++lane)
+      store(rows + (int64_t)(first + lane) * width + n, (Floats)row[lane]);
   }
 }
 

@@ -1,0 +1,43 @@
+// Matrix products whose operands are rounded to bfloat16 and whose sums are float32: on the tile
+// unit of x86 (AMX) where the compiler is told of one, in fused multiply-adds elsewhere.
+//
+// Both files define, of the same meaning:
+//
+//     Narrow               what an operand of a product is kept in
+//     Unit                 lives while a thread multiplies
+//     multiply             result = left @ right
+//     packed_in_fours      a right operand in groups of four times 16 columns
+//     by_four              16 rows times one such group
+//     store_narrow         a vector of a left operand
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "lanes.h"
+#include "threads.h"
+
+namespace tinyse {
+
+constexpr int kTileRows = 16, kTileColumns = 16;  // of what `by_four` leaves
+
+// How a matrix lies in memory, seen from the product: is K the axis that runs through memory?
+enum class Along { kK, kOther };
+
+struct Operand {
+  const float* values;
+  int64_t stride;  // values between two rows in memory
+  Along along;
+
+  const float* at(int other, int k) const {
+    return along == Along::kK ? values + other * stride + k : values + k * stride + other;
+  }
+};
+
+}  // namespace tinyse
+
+#if defined(__AMX_BF16__)
+#include "tiles.h"
+#else
+#include "fma.h"
+#endif
