@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 import types
 
 import numpy as np
@@ -20,6 +21,7 @@ from tests.network_maker import float_weights
 from tinyse.cli import main
 from tinyse.errors import InputError, MissingExtra
 from tinyse.sweep import sweep
+from tinyse.sweep.plan import read_plan
 
 pytest.importorskip("optuna")
 
@@ -288,6 +290,14 @@ def test_cases_are_one_run_each_under_their_name(place) -> None:
     assert found.keys() == {"as it is", "blocks in order", "single weights"}
     assert found["single weights"] == pytest.approx(0.75, abs=0.01)
     assert found["as it is"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_value_may_be_a_table(place) -> None:
+    by_hand = '"budgets by hand" = { "compress.budgets" = { "*" = 0.5, "mask/*" = 0.25 } }\n'
+    (place / "cases.toml").write_text(CASES + by_hand)
+    plan = read_plan(place / "cases.toml")
+    (line,) = [x for x in plan.overrides({"case": '"budgets by hand"'}) if "budgets" in x]
+    assert tomllib.loads(line) == {"compress": {"budgets": {"*": 0.5, "mask/*": 0.25}}}
 
 
 def test_every_level_of_a_run_is_measured_and_a_row(place, tiny_corpus) -> None:

@@ -93,6 +93,9 @@ class Plan(Table, frozen=True):
 
 def as_toml(value: Any) -> str:
     """A value as the right side of a TOML line: JSON is TOML for numbers, texts and lists."""
+    if isinstance(value, dict):
+        pairs = (f"{json.dumps(key)} = {as_toml(each)}" for key, each in value.items())
+        return "{" + ", ".join(pairs) + "}"
     return json.dumps(value)
 
 
