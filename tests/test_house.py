@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -101,6 +102,53 @@ def test_no_file_is_longer_than_500_lines():
     long = {str(path): len(path.read_text("utf-8").splitlines()) for path in OURS}
     del long[str(ROOT / "docs" / "commands.md")]  # as long as the help is
     assert not {path: lines for path, lines in long.items() if lines > 500}
+
+
+def test_no_function_is_longer_than_65_lines():
+    """Without its docstring; the longest are commands that list their options."""
+    long = {}
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                said = node.body[0] if ast.get_docstring(node) else None
+                lines = node.end_lineno - node.lineno + 1
+                lines -= said.end_lineno - said.lineno + 1 if said else 0
+                long |= {f"{path}:{node.name}": lines} if lines > 65 else {}
+    assert not long
+
+
+# Words that name a quantity, and what says its unit: the key's own ending, the key itself, or a
+# table above it whose one unit docs/design.md gives.
+QUANTITY = re.compile(
+    r"(^|_)(time|latency|duration|delay|wait|energy|power|frequency|clock|memory|size|bandwidth"
+    r"|level|arena|stack|flash|rate|period|traffic)(_|$)"
+)
+UNIT = re.compile(r"_(bytes|s|ms|us|db|dbfs|hz|mhz|uj|pj|mj|mw|share|cycles|per_[a-z0-9_]+)$")
+UNIT_OF_A_TABLE = {"bytes", "memory", "check"}
+WITHOUT_UNIT = {"real_time"}  # how many times as fast as sound comes
+
+
+def quantities(value, tables=()) -> Iterator[tuple[str, ...]]:
+    """The way to every number of a JSON document."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from quantities(each, (*tables, key))
+    elif isinstance(value, list):
+        for each in value:
+            yield from quantities(each, tables)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield tables
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted([*ROOT.glob("models/*/*.json"), *ROOT.glob("docs/*.json")]),
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_a_quantity_in_json_says_its_unit(path):
+    for *tables, key in quantities(json.loads(path.read_text("utf-8"))):
+        if QUANTITY.search(key) and key not in WITHOUT_UNIT:
+            assert UNIT.search(key) or UNIT_OF_A_TABLE & set(tables), "/".join((*tables, key))
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
