@@ -1,4 +1,4 @@
-"""docs/results.md's tables say what the collected rows and the published models hold."""
+"""Tables of docs/results.md and docs/sparsity.md say what the collected rows and the published models hold."""
 
 from __future__ import annotations
 
@@ -57,6 +57,14 @@ def test_a_table_holds_the_figures_in_even_columns(root, name) -> None:
         assert said in text, text
     lines = text.splitlines()
     assert len({line.count("|") for line in lines}) == 1 and len(lines) >= 3
+
+
+def test_cases_stand_by_sparsity(root) -> None:
+    rows = [ROW | {"case": "learned", "asked": 0.9}, ROW | {"case": "magnitude", "asked": 0.75}]
+    (root / "docs" / "results" / "methods.json").write_text(json.dumps({"rows": rows}))
+    lines = results.cases_table(root, "methods").splitlines()
+    assert [line.split(" | ")[1] for line in lines[2:]] == ["magnitude", "learned"]
+    assert "| 6,000 | 0.60 (0.40 to 0.80) | 0.70 | 0.012 | 112,640 | 180,000 |" in lines[2]
 
 
 def test_what_costs_least_is_told_of_the_best_method(root) -> None:

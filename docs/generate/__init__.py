@@ -13,6 +13,7 @@
     docs/quality.md         the peers on the same rows, from the same files; what each choice of
                             training brought, from docs/ablation
     docs/results.md         the published sparse models, from models/*/metrics.json
+    docs/sparsity.md        methods and ways to int8 compared, from docs/results/*.json
     docs/results/tradeoff.svg    the README's picture, from the same
     docs/firmware.md        what the C runtime costs, from docs/firmware.json
     firmware_harness/src/tables.c    sigmoid and tanh, from tinyse/pack/activations.py
@@ -37,7 +38,7 @@ from docs.generate.packages import packages_table
 from docs.generate.peers import peers_table
 from docs.generate.picture import tradeoff_svg
 from docs.generate.recipe_keys import recipe_keys
-from docs.generate.results import gates_table, headline_table
+from docs.generate.results import cases_table, gates_table, headline_table
 from tinyse.pack.activations import tables_c
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +48,10 @@ PARTS = {
     "docs/cost_model.md": {"costs": cost_table},
     "docs/firmware.md": {"firmware": firmware_tables},
     "docs/results.md": {"headline": headline_table, "zeros by matrix": gates_table},
+    "docs/sparsity.md": {
+        "methods": partial(cases_table, name="methods"),
+        "joint": partial(cases_table, name="joint"),
+    },
     "docs/quality.md": {"peers": peers_table, "ablation": ablation_table},
     "THIRD_PARTY.md": {"packages": packages_table},
 }

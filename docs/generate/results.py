@@ -105,6 +105,22 @@ def shapes_table(root: Path) -> str:
     return _table(heads, rows, "lrl" + "r" * 4) if rows else NOTHING
 
 
+def cases_table(root: Path, name: str) -> str:
+    """What every case of a sweep lost at every sparsity, and what its bytes are."""
+    rows = []
+    for row in sorted(_rows(root, name), key=lambda row: row["asked"]):
+        lost = row["against"]
+        rows.append([
+            _percent(row["asked"]), row["case"], f"{row['steps']:,}",
+            with_interval(lost["sdr_loss"], lost["sdr_loss_ci95"], 2),
+            number(lost["si_sdr_loss"], 2), number(lost["estoi_loss"], 3),
+            f"{row['bytes']['native']:,}", f"{row['bytes']['npu_weights']:,}",
+        ])  # fmt: skip
+    heads = ["zeros", "case", "steps of the run", "SDR lost, dB (95 %)", "SI-SDR", "ESTOI"]
+    heads += ["`native`", "`npu_weights`"]
+    return _table(heads, rows, "llrlrrrr") if rows else NOTHING
+
+
 def gates_table(root: Path) -> str:
     """Share of zeros in every gate half of the published sparse models."""
     models = [name for name in PUBLISHED if (root / "models" / name / "metrics.json").exists()]

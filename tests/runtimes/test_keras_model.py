@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -65,3 +69,16 @@ def test_its_layers_are_stock(runtime):
 def test_integer_frames_are_refused(runtime):
     with pytest.raises(InputError, match="expected float32"):
         runtime.run(np.zeros((2, 12), np.int8))
+
+
+def test_it_is_tensorflows_where_training_runs_on_jax(tmp_path) -> None:
+    """A sweep that trains on JAX scores its runs against the float network in workers."""
+    np.savez(tmp_path / "weights.npz", **float_weights())
+    ask = (
+        "import sys; from tinyse.runtimes.keras_model import KerasModel;"
+        "print(KerasModel.open(sys.argv[1]).info.version)"
+    )
+    command = [sys.executable, "-c", ask, str(tmp_path)]
+    environment = os.environ | {"KERAS_BACKEND": "jax"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith(" on tensorflow")

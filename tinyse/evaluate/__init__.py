@@ -99,7 +99,9 @@ def evaluate(
     version = open_source(work.model).runtime.info.version
     corpus = corpus_of(mixtures)
     chosen = _chosen(mixtures, limit, part)
-    rows = map_tasks(partial(score_row, work), chosen, where, workers, progress)
+    # Training that scores its run may hold a Keras on JAX; a worker has one of its own.
+    apart = any(s and s.runtime == FLOAT_RUNTIME for s in (work.against, work.twin))
+    rows = map_tasks(partial(score_row, work), chosen, where, workers, progress, apart)
     headline = _headline(mixtures)
     counted = headline_rows(rows, headline)
     result: dict[str, Any] = {

@@ -9,6 +9,8 @@ state a cell returns.  States are inputs and outputs of the model and carried fr
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyse.errors import InputError
-from tinyse.network.keras_import import import_keras
 from tinyse.quant import FloatLayer, FloatNetwork, read_weights
 from tinyse.quant.weights import find_weights
 from tinyse.runtimes.interface import RuntimeInfo, checked_frames
+
+# Whatever training runs on, this witness is TensorFlow's, unless the process has its Keras already.
+# The next import starts it.
+if "keras" not in sys.modules:
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+from tinyse.network.keras_import import import_keras
 
 STATES = {"lstm": "hc", "gru": "h"}
 
