@@ -1,4 +1,4 @@
-"""Tables of docs/results.md and docs/sparsity.md say what the collected rows and the published models hold."""
+"""Tables of docs/results.md and docs/sparsity.md hold the collected rows and published models."""
 
 from __future__ import annotations
 

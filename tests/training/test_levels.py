@@ -60,3 +60,10 @@ def test_magnitude_asks_tf_mot_and_ends_at_its_sparsity():
     for step, sparsity in found.items():  # learned is steered along the same path
         assert sparsity == pytest.approx(level.target(step), abs=1e-6)
     assert set(constant.values()) == {0.75}
+
+
+def test_thresholds_go_as_far_in_any_ramp_but_not_past_the_next_choice():
+    (long,) = levels(Compress(steps=10_000, threshold_pace=20.0))
+    assert long.threshold_rate * long.ramp == pytest.approx(20)
+    (short,) = levels(Compress(steps=100, threshold_pace=20.0, update_every=10))
+    assert short.threshold_rate * 10 == pytest.approx(0.25)

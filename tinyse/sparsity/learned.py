@@ -56,6 +56,29 @@ def held_back(norms: Norms, thresholds: Thresholds, density: float) -> dict[str,
     }
 
 
+def not_ahead(
+    weights: Weights,
+    structure: Structure,
+    norms: Norms,
+    thresholds: Thresholds,
+    sparsity: float,
+) -> Thresholds:
+    """The thresholds, all lowered by one factor where they leave less than `sparsity` does.
+
+    What goes too early is not learned back in a short ramp, and the penalty is steered too seldom
+    there to hold thresholds that have come loose.
+    """
+    if sparsity_of(weights, structure, kept(norms, thresholds)) <= sparsity:
+        return thresholds
+    keep = cut(weights, structure, norms, thresholds, sparsity)
+    first = _parted(np.concatenate([_largest(values) for values in norms.values()]), norms)
+    ratios = [
+        values[keep[name] & ~first[name]] / thresholds[name] for name, values in norms.items()
+    ]
+    factor = float(np.concatenate(ratios).min()) * _BELOW
+    return {name: max(each * factor, SMALLEST) for name, each in thresholds.items()}
+
+
 def kept(norms: Norms, thresholds: Thresholds) -> Keep:
     """What is above its threshold."""
     return {name: values > thresholds[name] for name, values in norms.items()}

@@ -27,7 +27,7 @@ from tinyse.sparsity.choice import (
     sparsity_of,
 )
 from tinyse.sparsity.groups import Weights, parse_structure
-from tinyse.sparsity.learned import Controller, cut, held_back, kept, start
+from tinyse.sparsity.learned import Controller, cut, held_back, kept, not_ahead, start
 from tinyse.sparsity.magnitude import updates
 from tinyse.training.groups_in_graph import THRESHOLD, Selection
 from tinyse.training.levels import Level
@@ -115,8 +115,10 @@ class Chooser:
             # The penalty that held the last level is where the next one starts.
             settings = self._settings
             self._controller = Controller(settings.proportional, settings.integral, self.penalty)
-            share = level.before / level.sparsity
-            wanted = {name: share * by for name, by in self._budgets[level.number].items()}
+            wanted = self.shares()
+            if not level.before:  # where the ramp's first choice is
+                share = level.target(settings.update_every) / level.sparsity
+                wanted = {name: share * by for name, by in self._budgets[level.number].items()}
             for name, threshold in start(self._norms(parameters), wanted).items():
                 parameters[THRESHOLD + name] = np.asarray(math.log(threshold), np.float32)
         return parameters
@@ -138,6 +140,8 @@ class Chooser:
             norms, target = self._norms(parameters), level.target(step)
             least = self._settings.floor * (1 - target)
             thresholds = held_back(norms, _thresholds(parameters), least)
+            ahead = level.target(step + self._settings.update_every)
+            thresholds = not_ahead(self._weights, self.structure, norms, thresholds, ahead)
             self._choose(kept(norms, thresholds))
             self._controller.steer(target, self.sparsity())
             held = {THRESHOLD + name: math.log(each) for name, each in thresholds.items()}

@@ -16,6 +16,8 @@ from functools import cached_property
 from tinyse.recipe import Compress
 from tinyse.sparsity.magnitude import Plan, Schedule
 
+_FARTHEST = 0.25  # e-foldings of a threshold between two choices
+
 
 @dataclass(frozen=True)
 class Level:
@@ -77,8 +79,12 @@ class Level:
 
     @property
     def threshold_rate(self) -> float:
-        """Learning rate of thresholds: their way is as long however many steps the ramp has."""
-        return self.settings.threshold_pace / max(self.ramp, 1)
+        """Learning rate of thresholds: their way is as long however many steps the ramp has.
+
+        In a short one it is shorter, so that the penalty is steered before they are far.
+        """
+        settings = self.settings
+        return min(settings.threshold_pace / max(self.ramp, 1), _FARTHEST / settings.update_every)
 
     def slope(self, step: int) -> float:
         """Width of the sigmoid behind a learned mask."""
