@@ -25,9 +25,10 @@ bench: $(VENV)/.demo ## time and memory of every published model on TensorFlow L
 	$(BIN)/tinyse bench
 
 firmware-deps: ## the cross compiler, QEMU and a second host compiler, as Debian packages
-	@for tool in gcc arm-none-eabi-gcc qemu-system-arm clang; do \
-	  command -v $$tool >/dev/null || { apt-get update -qq && apt-get install -y -qq \
-	    --no-install-recommends gcc gcc-arm-none-eabi qemu-system-arm clang; exit; }; done
+	@{ command -v gcc && command -v clang && command -v qemu-system-arm \
+	  && echo '#include <string.h>' | arm-none-eabi-gcc -E -; } >/dev/null 2>&1 \
+	  || { apt-get update -qq && apt-get install -y -qq --no-install-recommends \
+	    gcc gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm clang; }
 
 browser-deps: ## Chromium for the tests of the pages, as a Debian package
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq \

@@ -35,7 +35,7 @@ OPTIONAL = {
 # Program -> the Debian package that brings it and what it is for.
 PROGRAMS = {
     "cc": ("gcc", "the native runtime"),
-    "arm-none-eabi-gcc": ("gcc-arm-none-eabi", "Cortex-M builds"),
+    "arm-none-eabi-gcc": ("gcc-arm-none-eabi libnewlib-arm-none-eabi", "Cortex-M builds"),
     "qemu-system-arm": ("qemu-system-arm", "instructions on emulated Cortex-M"),
 }
 
