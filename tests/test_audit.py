@@ -235,8 +235,13 @@ sys.argv = ["tinyse", "inspect", sys.argv[1]]
 from tinyse.cli import main
 main(standalone_mode=False)
 heavy = {"tensorflow", "keras", "tf_keras", "scipy", "mir_eval"} & set(sys.modules)
-print(sorted(heavy), time.process_time(), file=sys.stderr)
+spent = time.process_time()
+sum(range(20_000_000))
+print(sorted(heavy), spent / (time.process_time() - spent), file=sys.stderr)
 """
+# Process time against that of a sum over twenty million numbers, which takes 0.39 s where inspect
+# takes 0.74: a second there is 2.5 of them, and a busy machine slows both.
+MOST = 2.5
 
 
 @pytest.mark.parametrize("keep", [1.0, 0.1])
@@ -246,6 +251,6 @@ def test_inspect_is_light_on_the_reference_network(tmp_path, keep):
     command = [sys.executable, "-c", SCRIPT, path]
     root = Path(__file__).resolve().parent.parent
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
-    heavy, seconds = done.stderr.rsplit(" ", 1)
+    heavy, ratio = done.stderr.rsplit(" ", 1)
     assert heavy.strip() == "[]"
-    assert float(seconds) < 1.0
+    assert float(ratio) < MOST
