@@ -114,10 +114,10 @@ def cases_table(root: Path, name: str) -> str:
             _percent(row["asked"]), row["case"], f"{row['steps']:,}",
             with_interval(lost["sdr_loss"], lost["sdr_loss_ci95"], 2),
             number(lost["si_sdr_loss"], 2), number(lost["estoi_loss"], 3),
-            f"{row['bytes']['native']:,}", f"{row['bytes']['npu_weights']:,}",
+            f"{row['bytes']['npu_weights']:,}", f"{row['macs']['live']:,}",
         ])  # fmt: skip
     heads = ["zeros", "case", "steps of the run", "SDR lost, dB (95 %)", "SI-SDR", "ESTOI"]
-    heads += ["`native`", "`npu_weights`"]
+    heads += ["`npu_weights`", "live macs"]
     return _table(heads, rows, "llrlrrrr") if rows else NOTHING
 
 
