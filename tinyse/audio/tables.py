@@ -61,13 +61,13 @@ class Row(msgspec.Struct, frozen=True):
         return value
 
     def number_in(self, column: str) -> float:
-        """A finite number."""
+        """A number within 10^9: sound is computed in float32, and its energy must fit too."""
         text = self.required(column)
         try:
             value = float(text)
         except ValueError:
             value = math.nan
-        if not math.isfinite(value):
+        if not abs(value) <= 1e9:  # nor NaN
             self.refuse(f"{column}: expected a number, got {text[:40]!r}", "correct it")
         return value
 
