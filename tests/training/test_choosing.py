@@ -13,6 +13,8 @@ pytest.importorskip("tensorflow")
 from tests.network_maker import float_weights
 from tinyse.errors import TinySEError
 from tinyse.recipe import Compress
+from tinyse.sparsity.choice import norms_of
+from tinyse.sparsity.learned import start
 from tinyse.training.choosing import Chooser
 from tinyse.training.groups_in_graph import THRESHOLD
 from tinyse.training.levels import levels
@@ -84,3 +86,14 @@ def test_parameters_may_come_in_any_order(structure):
     choice.update(level, level.freeze, dict(sorted(parameters.items())))
     for name, part in expected.items():
         np.testing.assert_array_equal(choice.keep[name], part)
+
+
+@pytest.mark.parametrize(("pace", "rises"), [(0.25, False), (-0.25, True)])
+def test_the_penalty_is_steered_by_where_thresholds_went_not_by_where_they_are_held(pace, rises):
+    choice, (level,) = chooser("weight", 0.75)
+    there = start(norms_of(PARAMETERS, choice.structure, ENERGY), dict.fromkeys(choice.keep, 0.75))
+    moved = {THRESHOLD + name: np.float32(math.log(x) + pace) for name, x in there.items()}
+    before = choice.penalty
+    choice.update(level, level.ramp, PARAMETERS | moved)
+    assert choice.sparsity() <= 0.75
+    assert (choice.penalty > before) == rises

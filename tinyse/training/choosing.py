@@ -138,12 +138,14 @@ class Chooser:
                 self._choose(self._by_magnitude(level, parameters, sparsity))
         elif step % self._settings.update_every == 0:
             norms, target = self._norms(parameters), level.target(step)
-            least = self._settings.floor * (1 - target)
-            thresholds = held_back(norms, _thresholds(parameters), least)
+            thresholds = _thresholds(parameters)
+            if step:  # as they came: thresholds that were held back would always seem in time
+                found = sparsity_of(self._weights, self.structure, kept(norms, thresholds))
+                self._controller.steer(target, found)
+            thresholds = held_back(norms, thresholds, self._settings.floor * (1 - target))
             ahead = level.target(step + self._settings.update_every)
             thresholds = not_ahead(self._weights, self.structure, norms, thresholds, ahead)
             self._choose(kept(norms, thresholds))
-            self._controller.steer(target, self.sparsity())
             held = {THRESHOLD + name: math.log(each) for name, each in thresholds.items()}
             return parameters | {name: np.asarray(x, np.float32) for name, x in held.items()}
         return parameters
