@@ -104,8 +104,9 @@ def test_what_cannot_be_done_is_refused(wrong) -> None:
         map_tasks(square, range(3), **wrong)
 
 
-def test_ctrl_c_stops_the_workers_and_nothing_is_printed_by_them(tmp_path) -> None:
-    script = tmp_path / "script.py"
+def start_two_workers(folder: Path) -> subprocess.Popen[str]:
+    """A script of its own, in its own group, whose workers have written X.pid and sleep."""
+    script = folder / "script.py"
     script.write_text(
         "import os, time\n"
         "from tinyse.tasks import map_tasks\n"
@@ -120,7 +121,7 @@ def test_ctrl_c_stops_the_workers_and_nothing_is_printed_by_them(tmp_path) -> No
     )
     running = subprocess.Popen(
         [sys.executable, script],
-        cwd=tmp_path,
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -129,17 +130,35 @@ def test_ctrl_c_stops_the_workers_and_nothing_is_printed_by_them(tmp_path) -> No
         # What is started in the background of a shell ignores Ctrl-C, and so would its children.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    deadline = time.monotonic() + 20
-    while len(list(tmp_path.glob("*.pid"))) < 2 and running.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(lambda: running.poll() is not None or len(list(folder.glob("*.pid"))) == 2)
     time.sleep(0.2)  # let the second file be written whole
+    return running
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended, though its new parent may not have asked for it yet."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return status.rpartition(")")[2].split()[0] == "Z"
+
+
+def test_ctrl_c_stops_the_workers_and_nothing_is_printed_by_them(tmp_path) -> None:
+    running = start_two_workers(tmp_path)
     os.killpg(running.pid, signal.SIGINT)  # as a terminal does: the workers get it too
     out, err = running.communicate(timeout=20)
     assert (out, err) == ("stopped\n", "")
-    for file in tmp_path.glob("*.pid"):
-        with pytest.raises(ProcessLookupError):
-            os.kill(int(file.read_text()), 0)
+    assert all(gone(int(file.read_text())) for file in tmp_path.glob("*.pid"))
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path) -> None:
+    running = start_two_workers(tmp_path)
+    workers = [int(file.read_text()) for file in tmp_path.glob("*.pid")]
+    assert len(workers) == 2
+    running.kill()
+    wait_for(lambda: all(map(gone, workers)))
+    running.communicate(timeout=20)
 
 
 def test_without_ray_the_extra_is_named(monkeypatch) -> None:

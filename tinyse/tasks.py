@@ -15,6 +15,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -84,7 +85,7 @@ def _in_pool(
     function: Callable[[Item], Result], items: list[Item], workers: int
 ) -> Iterator[Result]:
     pool = ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=_leave_ctrl_c_to_parent
+        workers, multiprocessing.get_context("spawn"), initializer=_begin_worker
     )
     waiting: deque[Future[Result]] = deque()
     rest = iter(items)
@@ -188,8 +189,17 @@ def _stop(pool: ProcessPoolExecutor) -> None:
             process.join()
 
 
-def _leave_ctrl_c_to_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _begin_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Without this a worker whose parent was killed would write on beside the one that resumes."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 @contextlib.contextmanager
