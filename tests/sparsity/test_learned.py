@@ -8,7 +8,7 @@ import pytest
 from tests.network_maker import float_weights
 from tinyse.sparsity.choice import array_masks, everything, norms_of, sparsity_of
 from tinyse.sparsity.groups import parse_structure
-from tinyse.sparsity.learned import PENALTIES, Controller, cut, kept, not_ahead, start
+from tinyse.sparsity.learned import PENALTIES, Controller, cut, in_time, kept, start
 
 WEIGHTS = float_weights((12, 9), (8,), 10, 6)
 LEVELS = (0.0, 0.3, 0.5, 0.75, 0.9, 0.95)
@@ -94,17 +94,19 @@ def test_thresholds_start_at_the_budgets(budget):
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)
-@pytest.mark.parametrize("most", [0.3, 0.7])
-def test_thresholds_that_went_ahead_are_lowered_together(structure, most):
+@pytest.mark.parametrize(("there", "asked"), [(0.9, 0.3), (0.9, 0.7), (0.2, 0.5), (0.5, 0.8)])
+def test_thresholds_out_of_time_are_moved_together(structure, there, asked):
     found, structure = norms(structure), parse_structure(structure)
-    ahead = start(found, dict.fromkeys(found, 0.9))
-    lowered = not_ahead(WEIGHTS, structure, found, ahead, most)
-    sparsity = sparsity_of(WEIGHTS, structure, kept(found, lowered))
-    largest = len(found) / sum(values.size for values in found.values())  # each half's stays
-    assert sparsity == pytest.approx(most, abs=0.1 if structure.kind == "unit" else largest)
-    factors = [lowered[name] / ahead[name] for name in found]
-    assert max(factors) == pytest.approx(min(factors)) and max(factors) < 1
-    assert not_ahead(WEIGHTS, structure, found, ahead, 0.99) == ahead
+    before = start(found, dict.fromkeys(found, there))
+    bounds = (0.0, asked) if asked < there else (asked, 1.0)
+    moved = in_time(WEIGHTS, structure, found, before, *bounds)
+    sparsity = sparsity_of(WEIGHTS, structure, kept(found, moved))
+    largest = len(found) / sum(values.size for values in found.values())  # each half's may stay
+    assert sparsity == pytest.approx(asked, abs=0.1 if structure.kind == "unit" else largest)
+    factors = [moved[name] / before[name] for name in found]
+    assert max(factors) == pytest.approx(min(factors))
+    assert (factors[0] > 1) == (asked > there)
+    assert in_time(WEIGHTS, structure, found, before, there / 2, 0.99) == before
 
 
 def test_the_controller_brings_a_sluggish_plant_to_its_target():

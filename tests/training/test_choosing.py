@@ -64,16 +64,19 @@ def test_the_cut_of_thresholds_is_exact_to_the_group(structure, asked):
 
 def test_no_half_is_starved_by_its_threshold():
     choice, (level,) = chooser("weight", 0.9)
-    parameters = choice.begin(level, dict(PARAMETERS))
-    runaway = f"{THRESHOLD}lstm_0/recurrent/f"
-    parameters[runaway] = np.float32(10.0)
-    before = parameters[f"{THRESHOLD}lstm_0/kernel/c"]
-    step = 40
-    held = choice.update(level, step, parameters)
+    step = 20
+    there = start(
+        norms_of(PARAMETERS, choice.structure, ENERGY),
+        dict.fromkeys(choice.keep, level.target(step)),
+    )
+    thresholds = {THRESHOLD + name: np.float32(math.log(each)) for name, each in there.items()}
+    runaway, other = f"{THRESHOLD}lstm_0/recurrent/f", f"{THRESHOLD}lstm_0/kernel/c"
+    thresholds[runaway] = np.float32(10.0)
+    held = choice.update(level, step, PARAMETERS | thresholds)
     least = 0.25 * (1 - level.target(step))
     part = choice.keep["lstm_0/recurrent/f"]
     assert part.sum() == math.ceil(least * part.size)
-    assert held[runaway] < 10 and held[f"{THRESHOLD}lstm_0/kernel/c"] == pytest.approx(before)
+    assert held[runaway] < 10 and held[other] == pytest.approx(thresholds[other])
     assert choice.update(level, step + 1, held) is held
 
 

@@ -7,7 +7,8 @@ multiplies by the sigmoid where the mask here is 0 or 1; see docs/patents.md).
 
 One penalty for all halves means that in the end the last group of every half is worth the same;
 what it must be for a given sparsity nobody knows, so a controller steers it.  What is left of the
-error is taken away by the cut: one constant added to all r_k, such that the count is exact.
+error is taken away by one constant added to all r_k: at every choice on the way (`in_time`), and in
+the end such that the count is exact (`cut`).
 """
 
 from __future__ import annotations
@@ -56,21 +57,25 @@ def held_back(norms: Norms, thresholds: Thresholds, density: float) -> dict[str,
     }
 
 
-def not_ahead(
+def in_time(
     weights: Weights,
     structure: Structure,
     norms: Norms,
     thresholds: Thresholds,
-    sparsity: float,
+    least: float,
+    most: float,
 ) -> Thresholds:
-    """The thresholds, all lowered by one factor where they leave less than `sparsity` does.
+    """The thresholds, all times one factor where they leave less than `least` or more than `most`.
 
-    What goes too early is not learned back in a short ramp, and the penalty is steered too seldom
-    there to hold thresholds that have come loose.
+    least, most : sparsity that the path asks for now and at the next choice
+
+    A short ramp has no time to learn back what went too early, nor to lose at its end what is late.
+    What is learned is how halves stand to each other, which one factor leaves as it is.
     """
-    if sparsity_of(weights, structure, kept(norms, thresholds)) <= sparsity:
+    sparsity = sparsity_of(weights, structure, kept(norms, thresholds))
+    if least <= sparsity <= most:
         return thresholds
-    keep = cut(weights, structure, norms, thresholds, sparsity)
+    keep = cut(weights, structure, norms, thresholds, min(max(sparsity, least), most))
     first = _parted(np.concatenate([_largest(values) for values in norms.values()]), norms)
     ratios = [
         values[keep[name] & ~first[name]] / thresholds[name] for name, values in norms.items()

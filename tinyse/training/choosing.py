@@ -27,7 +27,7 @@ from tinyse.sparsity.choice import (
     sparsity_of,
 )
 from tinyse.sparsity.groups import Weights, parse_structure
-from tinyse.sparsity.learned import Controller, cut, held_back, kept, not_ahead, start
+from tinyse.sparsity.learned import Controller, cut, held_back, in_time, kept, start
 from tinyse.sparsity.magnitude import updates
 from tinyse.training.groups_in_graph import THRESHOLD, Selection
 from tinyse.training.levels import Level
@@ -139,12 +139,12 @@ class Chooser:
         elif step % self._settings.update_every == 0:
             norms, target = self._norms(parameters), level.target(step)
             thresholds = _thresholds(parameters)
-            if step:  # as they came: thresholds that were held back would always seem in time
+            if step:  # as they came: once they are put in time they always seem to be
                 found = sparsity_of(self._weights, self.structure, kept(norms, thresholds))
                 self._controller.steer(target, found)
-            thresholds = held_back(norms, thresholds, self._settings.floor * (1 - target))
             ahead = level.target(step + self._settings.update_every)
-            thresholds = not_ahead(self._weights, self.structure, norms, thresholds, ahead)
+            thresholds = in_time(self._weights, self.structure, norms, thresholds, target, ahead)
+            thresholds = held_back(norms, thresholds, self._settings.floor * (1 - target))
             self._choose(kept(norms, thresholds))
             held = {THRESHOLD + name: math.log(each) for name, each in thresholds.items()}
             return parameters | {name: np.asarray(x, np.float32) for name, x in held.items()}
