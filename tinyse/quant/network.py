@@ -57,8 +57,30 @@ class Quantisation:
         return ((steps.astype(np.float64) - self.zero_point) * self.scale).astype(np.float32)
 
 
+class _Recurrent:
+    """What both kinds of recurrent layers tell."""
+
+    kernels: tuple[NDArray[np.int8], ...]
+    hidden: Quantisation
+
+    @property
+    def units(self) -> int:
+        """Outputs of the layer."""
+        return self.kernels[0].shape[0]
+
+    @property
+    def width(self) -> int:
+        """Inputs of the layer."""
+        return self.kernels[0].shape[1]
+
+    @property
+    def output(self) -> Quantisation:
+        """Quantisation of what the next layer reads."""
+        return self.hidden
+
+
 @dataclass(frozen=True)
-class IntegerLSTM:
+class IntegerLSTM(_Recurrent):
     """One LSTM with int8 weights: UNIDIRECTIONAL_SEQUENCE_LSTM, or the same in basic operators.
 
     kernels : four int8 [units, n_in], gates in the order of GATES
@@ -84,21 +106,6 @@ class IntegerLSTM:
     gate_bits: int = 16
 
     @property
-    def units(self) -> int:
-        """Outputs of the layer."""
-        return self.kernels[0].shape[0]
-
-    @property
-    def width(self) -> int:
-        """Inputs of the layer."""
-        return self.kernels[0].shape[1]
-
-    @property
-    def output(self) -> Quantisation:
-        """Quantisation of what the next layer reads."""
-        return self.hidden
-
-    @property
     def cell(self) -> Quantisation:
         """Quantisation of the cell state."""
         return Quantisation(self.cell_scale, 0, self.gate_bits)
@@ -110,7 +117,7 @@ class IntegerLSTM:
 
 
 @dataclass(frozen=True)
-class IntegerGRU:
+class IntegerGRU(_Recurrent):
     """One GRU with int8 weights in basic operators, the reset gate behind the recurrent product.
 
     z, r = sigmoid(W x + b + R h + d);  n = tanh(W x + b + r (R h + d));  h = z h + (1 - z) n
@@ -130,21 +137,6 @@ class IntegerGRU:
     recurrent_scales: tuple[float, ...]
     input: Quantisation
     hidden: Quantisation
-
-    @property
-    def units(self) -> int:
-        """Outputs of the layer."""
-        return self.kernels[0].shape[0]
-
-    @property
-    def width(self) -> int:
-        """Inputs of the layer."""
-        return self.kernels[0].shape[1]
-
-    @property
-    def output(self) -> Quantisation:
-        """Quantisation of what the next layer reads."""
-        return self.hidden
 
     @property
     def gate_bits(self) -> int:
