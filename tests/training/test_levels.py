@@ -64,6 +64,14 @@ def test_magnitude_asks_tf_mot_and_ends_at_its_sparsity():
 
 def test_thresholds_go_as_far_in_any_ramp_but_not_past_the_next_choice():
     (long,) = levels(Compress(steps=10_000, threshold_pace=20.0))
-    assert long.threshold_rate * long.ramp == pytest.approx(20)
+    assert sum(map(long.threshold_rate, range(long.ramp))) == pytest.approx(20)
     (short,) = levels(Compress(steps=100, threshold_pace=20.0, update_every=10))
-    assert short.threshold_rate * 10 == pytest.approx(0.25)
+    assert short.threshold_rate(0) * 10 == pytest.approx(0.25)
+
+
+def test_thresholds_come_to_rest_before_the_cut():
+    (level,) = levels(Compress(steps=1000))
+    settling = range(level.ramp, level.freeze)
+    rates = [level.threshold_rate(step) for step in settling]
+    assert rates[0] == level.threshold_rate(0) and rates == sorted(rates, reverse=True)
+    assert rates[-1] == pytest.approx(rates[0] / len(settling))

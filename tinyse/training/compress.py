@@ -261,7 +261,7 @@ class _Compression:
             self._state = State(*map(without_thresholds, self._state))
         selects = chooser.selects(level, step)
         penalty = chooser.penalty if selects else 0.0
-        rate, pace = level.learning_rate(step), level.threshold_rate
+        rate, pace = level.learning_rate(step), level.threshold_rate(step)
         knobs = Knobs(step + 1, rate, penalty, level.slope(step), pace)
         fixed = {"masks": chooser.masks, "teacher": self._teacher}
         compiled = self._step(selects, step < level.distilled, step >= level.freeze)

@@ -77,14 +77,17 @@ class Level:
         share = settings.final_share + (1 - settings.final_share) * cosine
         return settings.learning_rate * warm * share
 
-    @property
-    def threshold_rate(self) -> float:
+    def threshold_rate(self, step: int) -> float:
         """Learning rate of thresholds: their way is as long however many steps the ramp has.
 
-        In a short one it is shorter, so that the penalty is steered before they are far.
+        In a short one it is shorter, so that the penalty is steered before they are far.  As they
+        settle it falls to 0: what the cut has to take away is what the last steps moved.
         """
         settings = self.settings
-        return min(settings.threshold_pace / max(self.ramp, 1), _FARTHEST / settings.update_every)
+        fastest = min(
+            settings.threshold_pace / max(self.ramp, 1), _FARTHEST / settings.update_every
+        )
+        return fastest * min((self.freeze - step) / max(self.freeze - self.ramp, 1), 1.0)
 
     def slope(self, step: int) -> float:
         """Width of the sigmoid behind a learned mask."""
