@@ -215,6 +215,12 @@ def test_weights_of_fewer_bits_are_cheaper_in_a_coded_stream(place):
         assert len(np.unique(np.abs(column))) <= 16
 
 
+def test_what_is_learned_is_not_given_by_hand(place):
+    by_hand = 'compress.budgets={"lstm_0*"=0.5}'
+    done = call("--structure", "weight", "--sparsity", 0.5, "--set", by_hand, code=2)
+    assert "compress.budgets: learned thresholds find every share themselves" in done.stderr
+
+
 def test_a_method_that_trains_needs_data(place):
     done = call("--structure", "weight", "--sparsity", 0.5, "--method", "magnitude", code=2)
     assert "--data: is needed by this method" in done.stderr

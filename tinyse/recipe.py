@@ -131,7 +131,7 @@ class Compress(Table, frozen=True):
 
     source: str = ""  # the run or published model whose weights it starts from
     structure: str = "block:4x4"  # weight, block:ROWSxCOLUMNS or unit
-    method: Literal["learned", "magnitude", "offline"] = "magnitude"
+    method: Literal["learned", "magnitude", "offline"] = "learned"
     # Sparsities to walk through in one run; every level is recovered from, written and left.
     levels: Annotated[tuple[Sparsity, ...], msgspec.Meta(min_length=1)] = (0.75,)
     budgets: dict[str, Share] = {}  # half or pattern -> sparsity; the rest is shared out

@@ -204,6 +204,9 @@ def _offline(
 
 def _refuse_sharing(settings: Compress, data: Path | None) -> None:
     """Not every way of sharing sparsity out is there for every structure and method."""
+    if settings.method == "learned" and settings.budgets:
+        what = "learned thresholds find every share themselves"
+        raise InputError(what, "compress.budgets", "leave it out, or use --method magnitude")
     by, where = settings.share_by, "compress.share_by"
     if by == "table":
         return
