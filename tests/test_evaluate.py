@@ -13,14 +13,17 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
+from tests.network_maker import float_weights
 from tinyse import metrics
 from tinyse.audio.lists import read_list, render
 from tinyse.cli import main
 from tinyse.enhance import models, open_enhancer
 from tinyse.errors import InputError, MissingExtra
-from tinyse.evaluate import evaluate
+from tinyse.evaluate import evaluate, evaluate_each, rows
 from tinyse.evaluate.lines import best_mask, filtered
+from tinyse.evaluate.rows import rendered as rows_rendered
 from tinyse.evaluate.text import as_text
+from tinyse.export import export_model
 
 ROOT = Path(__file__).resolve().parent.parent
 SNRS = ["-5", "0", "5", "10"]
@@ -176,6 +179,27 @@ def test_two_processes_give_what_one_gives(model, tiny_corpus) -> None:
     assert one["quality"] == two["quality"] and told[-1] == (5, 5)
     for a, b in zip(one["rows"], two["rows"], strict=True):
         assert a == pytest.approx(b, abs=2e-6)
+
+
+def test_several_models_in_one_pass_get_what_each_gets_alone(
+    model, tiny_corpus, tmp_path, monkeypatch
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    weights = float_weights(lstm=(24,), dense=(16,), gain=0.5)
+    weights["features/mean"][:], weights["features/std"][:] = -25, 9
+    np.savez(other / "weights.npz", **weights, **{"floor/gains": np.full(257, 0.5)})
+    export_model(other, other)
+    mixtures = read_list(tiny_corpus / "mixtures_test.csv")
+    rendered = []
+    monkeypatch.setattr(rows, "rendered", lambda *its: rendered.append(its) or rows_rendered(*its))
+    together = evaluate_each((model, other), mixtures, "oracle", against=str(model), workers=1)
+    assert len(rendered) == len(mixtures.rows)
+    alone = [evaluate(each, mixtures, "oracle", against=str(model), workers=1)
+             for each in (model, other)]  # fmt: skip
+    assert together == alone
+    assert together[0]["quality"] != together[1]["quality"]
+    assert "floor" in together[1]["quality"]
 
 
 def test_tflm_gives_what_the_oracle_gives(model, tiny_corpus) -> None:

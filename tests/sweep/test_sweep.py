@@ -323,6 +323,24 @@ def test_every_level_of_a_run_is_measured_and_a_row(place, tiny_corpus) -> None:
     assert (folder / "runs/0/evaluate.json").stat().st_mtime_ns == before
 
 
+def test_the_c_runtime_scores_what_tflm_scores(place, tiny_corpus) -> None:
+    pytest.importorskip("tflite_micro")
+    if not shutil.which("gcc"):
+        pytest.skip("needs gcc")
+    text = GRID.replace('"weight", "block:4x4"', '"weight"').replace(
+        "[0.5], [0.75], [0.9]", "[0.5]"
+    )
+    found = []
+    for runtime in ("tflm", "native"):
+        scored = f'evaluate = "mixtures_valid.csv"\nrows = 4\nruntime = "{runtime}"\n\n[set]'
+        plan = text.replace("[set]", scored).replace('"grid"', f'"{runtime}"')
+        (place / "grid.toml").write_text(plan)
+        folder, (row,) = sweep(place / "grid.toml", data=tiny_corpus)
+        assert json.loads((folder / "runs/0/evaluate.json").read_text())["runtime"] == runtime
+        found.append((row["sdr_gain"], row["si_sdr_gain"]))
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize("line", ['evaluate = "nobody.csv"', 'against = "nobody:float"'])
 def test_what_cannot_be_measured_is_refused_before_the_first_run(place, tiny_corpus, line) -> None:
     (place / "grid.toml").write_text(GRID.replace("[set]", f"{line}\n\n[set]"))
@@ -335,6 +353,7 @@ def test_what_cannot_be_measured_is_refused_before_the_first_run(place, tiny_cor
     ("old", "new", "said"),
     [
         ('"as it is" = {}', '"as it is" = { "compress.permut" = false }', "did you mean permute"),
+        ("schema = 1", 'schema = 1\nruntime = "cortex"', "runtime"),
         ("[cases]", '[keys]\n"train.seed" = [1]\n[cases]', "cases: stand alone"),
     ],
 )

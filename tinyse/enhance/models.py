@@ -87,7 +87,7 @@ def open_enhancer(model: Path | str, runtime: str = "tflm") -> Enhancer:
     return open_source(Source.of(find_model(model), runtime))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)  # a run of several levels is scored in one pass
 def open_source(source: Source) -> Enhancer:
     """The enhancer of `source`, opened once a process."""
     path = Path(source.path)

@@ -1,5 +1,7 @@
 """Quality of an exported file on a fixed list: `evaluate(model, mixtures) -> dict`.
 
+`evaluate_each` scores several files in one pass over the list.
+
     rows      one row of a list -> every score of every signal; what a worker process does
     lines     the floor and the ceiling that a figure stands between
     wiener    a textbook method        rnnoise   RNNoise from a package
@@ -45,6 +47,7 @@ __all__ = [
     "PEERS",
     "TWIN",
     "evaluate",
+    "evaluate_each",
     "refuse_used",
     "rendered",
     "split_against",
@@ -95,28 +98,12 @@ def evaluate(
     files = find_model(model)
     if not isinstance(mixtures, MixtureList):
         mixtures = read_list(Path(mixtures))
-    work = _work(files, runtime, mixtures, against, _metrics(metrics), check_names(peers), ceiling)
-    version = open_source(work.model).runtime.info.version
-    corpus = corpus_of(mixtures)
-    chosen = _chosen(mixtures, limit, part)
-    # Training that scores its run may hold a Keras on JAX; a worker has one of its own.
-    apart = any(s and s.runtime == FLOAT_RUNTIME for s in (work.against, work.twin))
-    rows = map_tasks(partial(score_row, work), chosen, where, workers, progress, apart)
-    headline = _headline(mixtures)
-    counted = headline_rows(rows, headline)
-    result: dict[str, Any] = {
-        "schema": SCHEMA,
-        "model": files.name,
-        "runtime": runtime,
-        "runtime_version": version,
-        "file": {"name": Path(work.model.path).name, "sha256": work.model.digest},
-        "list": {"name": mixtures.name, "sha256": mixtures.sha256, "rows": len(rows)},
-        "quality": quality_of(rows, headline) | breakdown(counted, corpus),
-    }
-    if len(rows) < len(mixtures.rows):
-        result["list"]["of_rows"] = len(mixtures.rows)
-    if work.against is not None:
-        result["against"] = _named(files, against, work.against) | against_of(rows, headline)
+    chosen = _metrics(metrics)
+    work = _work(files, runtime, mixtures, against, chosen, check_names(peers), ceiling)
+    rows_of = _chosen(mixtures, limit, part)
+    (rows,) = _scored((work,), rows_of, where, workers, progress)
+    result = _result(files, work, against, mixtures, rows)
+    counted = headline_rows(rows, _headline(mixtures))
     if peers:
         result["peers"] = peers_of(counted, work)
     if worst is not None:
@@ -124,6 +111,73 @@ def evaluate(
     result["faults"] = [fault for row in rows for fault in row.faults]
     if with_rows:
         result["rows"] = [_flat(row) for row in rows]
+    return result
+
+
+def evaluate_each(
+    models: Sequence[Path | str],
+    mixtures: MixtureList,
+    runtime: str = "tflm",
+    *,
+    against: str | None = None,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    limit: int | None = None,
+    workers: int | None = None,
+) -> list[dict[str, Any]]:
+    """What `evaluate` gives of each model, from one pass over the list.
+
+    Every row is rendered once, and the sides that all models share are scored once.
+    """
+    each = [find_model(model) for model in models]
+    chosen = _metrics(metrics)
+    works = tuple(_work(files, runtime, mixtures, against, chosen, (), False) for files in each)
+    found = _scored(works, _chosen(mixtures, limit, None), "local", workers, None)
+    return [
+        _result(files, work, against, mixtures, rows)
+        | {"faults": [fault for row in rows for fault in row.faults]}
+        for files, work, rows in zip(each, works, found, strict=True)
+    ]
+
+
+def _scored(
+    works: tuple[Work, ...],
+    chosen: Sequence[MixtureRow | PairRow],
+    where: str,
+    workers: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> list[list[Row]]:
+    """The rows of every work."""
+    for work in works:
+        open_source(work.model)  # what is wrong with a model is said before the first row
+    # Training that scores its run may hold a Keras on JAX; a worker has one of its own.
+    apart = any(s and s.runtime == FLOAT_RUNTIME for w in works for s in (w.against, w.twin))
+    rows = map_tasks(partial(score_row, works), chosen, where, workers, progress, apart)
+    return [list(of_work) for of_work in zip(*rows, strict=True)]
+
+
+def _result(
+    files: ModelFiles,
+    work: Work,
+    against: str | Path | None,
+    mixtures: MixtureList,
+    rows: list[Row],
+) -> dict[str, Any]:
+    """What is told of a model whatever is asked."""
+    headline = _headline(mixtures)
+    counted = headline_rows(rows, headline)
+    result: dict[str, Any] = {
+        "schema": SCHEMA,
+        "model": files.name,
+        "runtime": work.model.runtime,
+        "runtime_version": open_source(work.model).runtime.info.version,
+        "file": {"name": Path(work.model.path).name, "sha256": work.model.digest},
+        "list": {"name": mixtures.name, "sha256": mixtures.sha256, "rows": len(rows)},
+        "quality": quality_of(rows, headline) | breakdown(counted, corpus_of(mixtures)),
+    }
+    if len(rows) < len(mixtures.rows):
+        result["list"]["of_rows"] = len(mixtures.rows)
+    if work.against is not None:
+        result["against"] = _named(files, against, work.against) | against_of(rows, headline)
     return result
 
 

@@ -13,7 +13,7 @@ A runtime is opened once a process.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,14 +116,22 @@ def _fault(samples: NDArray) -> str | None:
     return None
 
 
-def score_row(work: Work, row: MixtureRow | PairRow) -> Row:
-    """Every score of a row; InputError names the row that cannot be scored."""
-    mixture = rendered(work.mixtures, row)
+def score_row(works: Sequence[Work], row: MixtureRow | PairRow) -> tuple[Row, ...]:
+    """Every score of a row, by work; InputError names the row that cannot be scored.
+
+    works : of one list; what two of them have in common is made and scored once
+    """
+    mixture = rendered(works[0].mixtures, row)
+    sides = _Sides(mixture)
     try:
-        scores = _scores(work, mixture)
+        scores = [_scores(work, sides) for work in works]
     except InputError as error:
-        where = f"{work.mixtures.name} row {row.id}, {error.where}"
+        where = f"{works[0].mixtures.name} row {row.id}, {error.where}"
         raise InputError(error.what, where, error.remedy) from error
+    return tuple(_row(row, mixture, found) for found in scores)
+
+
+def _row(row: MixtureRow | PairRow, mixture: Mixture, scores: dict[str, Scores]) -> Row:
     faults = tuple(
         f"{row.id}: {signal} is silent, {metric} counted as {-CAP_DB:g} dB"
         for signal, values in scores.items()
@@ -150,32 +158,53 @@ def _condition(row: MixtureRow | PairRow) -> str:
     return f"{row.snr_db:g}"
 
 
-def _scores(work: Work, mixture: Mixture) -> dict[str, Scores]:
-    reference = Reference.of(mixture.target)
+class _Sides:
+    """The signals of a row and their scores, each made once."""
+
+    def __init__(self, mixture: Mixture) -> None:
+        self.mixture = mixture
+        self._reference = Reference.of(mixture.target)
+        self._through: dict[Source, NDArray] = {}
+        self._scores: dict[tuple[Hashable, str], float | None] = {}
+
+    def through(self, source: Source) -> NDArray:
+        """The noisy mixture through a model."""
+        if source not in self._through:
+            self._through[source] = open_source(source).whole(self.mixture.mixture)
+        return self._through[source]
+
+    def score(self, metric: str, which: Hashable, signal: NDArray) -> float | None:
+        """The score of a signal; signals of one `which` are the same."""
+        if (which, metric) not in self._scores:
+            self._scores[which, metric] = METRICS[metric](self._reference, signal)
+        return self._scores[which, metric]
+
+
+def _scores(work: Work, sides: _Sides) -> dict[str, Scores]:
     energies = tuple(name for name in work.metrics if name in IN_DB)
     # Lines need no perceptual score unless they stand in the table of the peers.
     of_lines = work.metrics if work.peers or work.twin else energies
+    sources = {"out": work.model, "against": work.against, "float": work.twin}
+    which: dict[str, Hashable] = {name: source for name, source in sources.items() if source}
+    which |= {"floor": work.floor.tobytes()} if work.floor is not None else {}
     return {
-        name: _all_of(of_lines if name in ("floor", "ceiling") else work.metrics, reference, signal)
-        for name, signal in _signals(work, mixture).items()
+        name: {
+            metric: sides.score(metric, which.get(name, name), signal)
+            for metric in (of_lines if name in ("floor", "ceiling") else work.metrics)
+        }
+        for name, signal in _signals(work, sides, sources).items()
     }
 
 
-def _signals(work: Work, mixture: Mixture) -> dict[str, NDArray]:
-    noisy = mixture.mixture
-    sources = {"out": work.model, "against": work.against, "float": work.twin}
-    through = {s: open_source(s).whole(noisy) for s in dict.fromkeys(sources.values()) if s}
-    signals = {"in": noisy} | {name: through[s] for name, s in sources.items() if s}
+def _signals(work: Work, sides: _Sides, sources: Mapping[str, Source | None]) -> dict[str, NDArray]:
+    noisy = sides.mixture.mixture
+    signals = {"in": noisy} | {name: sides.through(s) for name, s in sources.items() if s}
     signals |= {name: METHODS[name](noisy) for name in work.peers}
     if work.floor is not None:
         signals["floor"] = filtered(noisy, work.floor)
     if work.ceiling:
-        signals["ceiling"] = best_mask(noisy, mixture.target)
+        signals["ceiling"] = best_mask(noisy, sides.mixture.target)
     return signals
-
-
-def _all_of(names: tuple[str, ...], reference: Reference, signal: NDArray) -> Scores:
-    return {name: METRICS[name](reference, signal) for name in names}
 
 
 def _bounded(scores: Scores) -> Scores:

@@ -9,7 +9,7 @@ from typing import Any
 from tinyse.audio.lists import MixtureList, find_list
 from tinyse.audit import DEFAULT_BLOCK, inspect
 from tinyse.enhance import find_model
-from tinyse.evaluate import evaluate, split_against
+from tinyse.evaluate import evaluate_each, split_against
 from tinyse.export import export_model
 from tinyse.files import read_json, write_json
 from tinyse.recipe import read_recipe
@@ -17,6 +17,7 @@ from tinyse.sparsity.groups import parse_structure
 from tinyse.sweep.plan import Plan
 
 LEVELS = "levels"
+SCORES = "evaluate.json"
 _OF_LEVEL = ("sparsity", "valid_si_sdr_gain")  # of run.json
 
 
@@ -50,35 +51,42 @@ class Measuring:
         the folder of every level but the last, whose file the run's own is.
         """
         levels = read_json(folder / "run.json").get("levels", [])
-        if not levels:
-            return self._file(folder)
         places = [folder / LEVELS / f"{level['sparsity_asked']:g}" for level in levels[:-1]]
+        places.append(folder)
+        figures = [self._of_file(place) for place in places]
+        self._evaluate(places)
         found = [
-            {key: level[key] for key in _OF_LEVEL if key in level} | self._file(place)
-            for level, place in zip(levels, [*places, folder], strict=True)
+            {key: level[key] for key in _OF_LEVEL if key in level} | of_file | self._scores(place)
+            for level, of_file, place in zip(levels or [{}], figures, places, strict=True)
         ]
         return found[-1] | ({"levels": found} if len(found) > 1 else {})
 
-    def _file(self, folder: Path) -> dict[str, Any]:
+    def _of_file(self, folder: Path) -> dict[str, Any]:
+        """Figures that the exported file tells without a sound."""
         file = export_model(folder, folder, force=True)
         audit = inspect(file, (_block(folder),))
         write_json(folder / "inspect.json", audit)
         figures = {f"{name}_bytes": count for name, count in audit["bytes"].items()}
-        figures |= {f"macs_{kind}": audit["macs"][kind] for kind in ("nonzero", "live")}
-        return figures | self._scores(folder)
+        return figures | {f"macs_{kind}": audit["macs"][kind] for kind in ("nonzero", "live")}
+
+    def _evaluate(self, places: list[Path]) -> None:
+        """evaluate.json of every place that a killed sweep has not left one in."""
+        plan = self.plan
+        places = [place for place in places if not (place / SCORES).exists()]
+        if self.mixtures is None or not places:
+            return
+        scores = evaluate_each(
+            places, self.mixtures, plan.runtime, against=plan.against or None,
+            metrics=plan.metrics, limit=plan.rows, workers=self.workers,
+        )  # fmt: skip
+        for place, of_place in zip(places, scores, strict=True):
+            write_json(place / SCORES, of_place)
 
     def _scores(self, folder: Path) -> dict[str, Any]:
-        """Means of evaluate.json, which is made unless a killed sweep has left it."""
+        """Means of evaluate.json."""
         if self.mixtures is None:
             return {}
-        plan, path = self.plan, folder / "evaluate.json"
-        if not path.exists():
-            scores = evaluate(
-                folder, self.mixtures, against=plan.against or None, metrics=plan.metrics,
-                limit=plan.rows, workers=self.workers,
-            )  # fmt: skip
-            write_json(path, scores)
-        scores = read_json(path)
+        plan, scores = self.plan, read_json(folder / SCORES)
         found = {f"{metric}_gain": scores["quality"][f"{metric}_gain"] for metric in plan.metrics}
         if plan.against:
             lost = scores["against"]

@@ -5,7 +5,7 @@
     command = "compress"            # or "train"
     source = "lstm_256"             # compress: a run or published model; train: a recipe
     strategy = "grid"               # every combination; "random" or "halving": `trials` of them
-    evaluate = "mixtures_valid.csv" # optional: every file is scored on this list,
+    evaluate = "mixtures_valid.csv" # optional: every file is scored on this list, by `runtime`,
     against = "lstm_256:float"      # and compared row by row with this
 
     [keys]
@@ -70,6 +70,7 @@ class Plan(Table, frozen=True):
     seed: Annotated[int, msgspec.Meta(ge=0)] = 1
     evaluate: str = ""  # a list, by path from SWEEP.toml's folder or --data; "" for none
     rows: Count | None = None  # of that list, spread evenly
+    runtime: Literal["tflm", "native"] = "tflm"  # native gives the same integers sooner
     metrics: tuple[Literal["sdr", "si_sdr", "snr", "estoi", "pesq"], ...] = ("sdr", "si_sdr")
     against: str = ""  # what `tinyse evaluate --against` takes; "" for nothing
     set: dict[str, Any] = msgspec.field(default_factory=dict)  # keys that are the same in every run
