@@ -30,7 +30,11 @@ INK, LINE, OURS, THEIRS = "#808080", "#80808040", "#2f81f7", "#d9822b"
 
 def tradeoff_svg(root: Path) -> str:
     """`docs/results/tradeoff.svg`, from the figures of the published models under `root`."""
-    charts = [_chart(axis, _rows(root, axis)) for axis in TITLES]
+    return svg_of([_chart(axis, _rows(root, axis)) for axis in TITLES])
+
+
+def svg_of(charts: list[dict[str, Any]]) -> str:
+    """Charts side by side as one SVG that can be read on white and on black."""
     spec = {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "background": None,

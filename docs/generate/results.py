@@ -53,7 +53,7 @@ def headline_table(root: Path) -> str:
 def quality_table(root: Path) -> str:
     """What every file of the curves loses, by method."""
     rows = []
-    for row in _curves(root):
+    for row in curve_rows(root):
         lost = row["against"]
         rows.append([
             row["structure"], row["method"], _percent(row["asked"]),
@@ -70,7 +70,7 @@ def quality_table(root: Path) -> str:
 def cost_table(root: Path) -> str:
     """What every file of the curves costs, by the method that loses least there."""
     best: dict[tuple[str, float], dict[str, Any]] = {}
-    for row in _curves(root):
+    for row in curve_rows(root):
         key = row["structure"], row["asked"]
         if key not in best or row["against"]["sdr_loss"] < best[key]["against"]["sdr_loss"]:
             best[key] = row
@@ -157,7 +157,8 @@ def _rows(root: Path, name: str) -> list[dict[str, Any]]:
     return json.loads(path.read_text("utf-8"))["rows"] if path.exists() else []
 
 
-def _curves(root: Path) -> list[dict[str, Any]]:
+def curve_rows(root: Path) -> list[dict[str, Any]]:
+    """The collected rows of the curves, by structure, sparsity and method."""
     kinds = ("weight", "block:4x4", "unit")
     rows = [row for row in _rows(root, "curves") if row["structure"] in kinds]
     return sorted(

@@ -82,8 +82,10 @@ def test_a_grid_has_every_combination_once_and_a_row_each(place) -> None:
     told = []
     folder, rows = sweep(place / "grid.toml", progress=lambda *t: told.append(t))
     assert folder == place / "sweeps" / "grid"
-    found = {(row["compress.structure"], row["compress.levels"]) for row in rows_of(folder)}
-    assert len(found) == len(rows) == 6 and ('"block:4x4"', "[0.9]") in found
+    found = [(row["compress.structure"], row["compress.levels"]) for row in rows_of(folder)]
+    levels = ["[0.5]", "[0.75]", "[0.9]"]
+    assert found == [(kind, level) for kind in ('"weight"', '"block:4x4"') for level in levels]
+    assert [row["number"] for row in rows] == list(range(6))
     assert told == [(n, 6) for n in range(7)]
     for row in rows:
         assert row["state"] == "done" and row["bound_bytes"] > 0
@@ -287,7 +289,7 @@ def test_cases_are_one_run_each_under_their_name(place) -> None:
     (place / "cases.toml").write_text(CASES)
     _, rows = sweep(place / "cases.toml")
     found = {json.loads(row["case"]): row["sparsity"] for row in rows}
-    assert found.keys() == {"as it is", "blocks in order", "single weights"}
+    assert list(found) == ["as it is", "blocks in order", "single weights"]
     assert found["single weights"] == pytest.approx(0.75, abs=0.01)
     assert found["as it is"] == pytest.approx(0.5, abs=0.05)
 

@@ -67,6 +67,8 @@ def test_thresholds_go_as_far_in_any_ramp_but_not_past_the_next_choice():
     assert sum(map(long.threshold_rate, range(long.ramp))) == pytest.approx(20)
     (short,) = levels(Compress(steps=100, threshold_pace=20.0, update_every=10))
     assert short.threshold_rate(0) * 10 == pytest.approx(0.25)
+    (units,) = levels(Compress(steps=100, structure="unit", update_every=10))
+    assert units.threshold_rate(0) * 10 == pytest.approx(0.03)
 
 
 def test_thresholds_come_to_rest_before_the_cut():

@@ -7,7 +7,7 @@ killed finds them again, with their settings.  Trial n is a function of (seed, n
 
 from __future__ import annotations
 
-import math
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,14 +36,13 @@ def begin(plan: Plan, folder: Path) -> list[int]:
     optuna = library()
     study = open_study(plan, folder)
     choices = plan.choices()
-    grid = plan.strategy == "grid"
-    count = math.prod(map(len, choices.values())) if grid else plan.trials
+    grid = list(itertools.product(*choices.values())) if plan.strategy == "grid" else None
+    count = plan.trials if grid is None else len(grid)
     assert count is not None  # `read_plan` asks for trials where it is not a grid
     while (number := len(study.trials)) < count:
-        if grid:
-            study.sampler = optuna.samplers.GridSampler(choices, seed=plan.seed)
-        else:
-            study.sampler = optuna.samplers.RandomSampler(seed=plan.seed * _SEEDS + number)
+        if grid is not None:  # in the plan's order: what matters most can stand first
+            study.enqueue_trial(dict(zip(choices, grid[number], strict=True)))
+        study.sampler = optuna.samplers.RandomSampler(seed=plan.seed * _SEEDS + number)
         trial = study.ask()
         for key, values in plan.keys.items():
             _suggest(trial, key, values, choices)

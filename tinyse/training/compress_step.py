@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from keras import ops
 
 from tinyse.network import backend
 from tinyse.network.build import Parameters, forward
@@ -103,9 +104,13 @@ def make_compress_step(
                 masks = fixed["masks"]
                 weights = {name: g * masks.get(name, 1.0) for name, g in weights.items()}
             weights, norm = clipped(weights, recipe.train.clip_norm)
-            weights = finite_or_zero(weights, norm)
+            # They shrink with the weights all the same: of one burst Adam would remember the
+            # square for a thousand steps, in which no threshold moves.
+            shrink = recipe.train.clip_norm / ops.maximum(norm, recipe.train.clip_norm)
+            thresholds = {name: g * shrink for name, g in thresholds.items()}
+            gradient = finite_or_zero(weights | thresholds, norm)
             faster = dict.fromkeys(thresholds, knobs["threshold_rate"] / knobs["rate"])
-            new = update(state, weights | thresholds, knobs["number"], knobs["rate"], faster)
+            new = update(state, gradient, knobs["number"], knobs["rate"], faster)
         return new, value, norm
 
     return backend.compiled(step)

@@ -16,7 +16,10 @@ from functools import cached_property
 from tinyse.recipe import Compress
 from tinyse.sparsity.magnitude import Plan, Schedule
 
-_FARTHEST = 0.25  # e-foldings of a threshold between two choices
+# E-foldings of a threshold between two choices.  Units' norms lie close together: what moves a
+# threshold past a few blocks moves it past most units.
+_FARTHEST = 0.25
+_FARTHEST_OF_UNITS = 0.03
 
 
 @dataclass(frozen=True)
@@ -84,9 +87,8 @@ class Level:
         settle it falls to 0: what the cut has to take away is what the last steps moved.
         """
         settings = self.settings
-        fastest = min(
-            settings.threshold_pace / max(self.ramp, 1), _FARTHEST / settings.update_every
-        )
+        farthest = _FARTHEST_OF_UNITS if settings.structure == "unit" else _FARTHEST
+        fastest = min(settings.threshold_pace / max(self.ramp, 1), farthest / settings.update_every)
         return fastest * min((self.freeze - step) / max(self.freeze - self.ramp, 1), 1.0)
 
     def slope(self, step: int) -> float:
