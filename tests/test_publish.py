@@ -153,17 +153,24 @@ def test_the_command_takes_several_lists_and_says_what_does_not_hold(
 HOUR = {"minutes": 60, "drift_db": 2.0, "cell_growth": 1.0}
 
 
-@pytest.mark.parametrize(("known", "reference"), [(True, "lstm_256:float"), (False, "float")])
-def test_a_compressed_run_is_held_against_the_published_network_it_began_with(
-    run, tmp_path, tiny_corpus, without_tensorflow, monkeypatch, known, reference
+@pytest.mark.parametrize(
+    ("model", "known", "reference"),
+    [
+        ("lstm_256", True, "lstm_256:float"),
+        ("lstm_256", False, "float"),
+        ("lstm_256_unit", True, "lstm_256:float"),
+    ],
+)
+def test_a_compressed_run_is_held_against_the_published_float_network_it_began_with(
+    run, tmp_path, tiny_corpus, without_tensorflow, monkeypatch, model, known, reference
 ) -> None:
     recipe = run / "recipe.toml"
     recipe.write_text(
         recipe.read_text()
-        + '[compress]\nsource = "lstm_256"\nlevels = [0.75]\n'
+        + f'[compress]\nsource = "{model}"\nlevels = [0.75]\n'
         + 'weight_bits = 5\nbudgets = {"mask/kernel" = 0.5, "dense*" = 0.25}\n'
     )
-    source = sha256(packaged("models", "lstm_256") / "weights.npz") if known else "another"
+    source = sha256(packaged("models", model) / "weights.npz") if known else "another"
     (run / "run.json").write_text(json.dumps(RECORD | {"source_sha256": source}))
     asked, evaluated = [], publishing.evaluate
 
@@ -177,5 +184,5 @@ def test_a_compressed_run_is_held_against_the_published_network_it_began_with(
     card = (tmp_path / "small" / "README.md").read_text("utf-8")
     assert "75 % of its blocks of 4x4 weights are gone" in card
     assert "are gone and what stays has 5 bits, learned together" in card
-    assert "tinyse compress lstm_256 --structure block:4x4 --levels 0.75" in card
+    assert f"tinyse compress {model} --structure block:4x4 --levels 0.75" in card
     assert """--set compress.budgets='{"mask/kernel"=0.5,"dense*"=0.25}'""" in card

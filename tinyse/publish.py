@@ -159,14 +159,18 @@ def _unfinished(folder: Path) -> Iterator[Path]:
 
 def _reference(folder: Path) -> str:
     """What losses are counted from: the float network that a compressed run began with, where that
-    is published, else the run's own."""
-    settings = read_recipe(folder / "recipe.toml").compress
-    if settings is None:
-        return FLOAT
-    weights = packaged("models", settings.source) / "weights.npz"
-    began = read_json(folder / "run.json").get("source_sha256")
-    published = weights.is_file() and sha256(weights) == began
-    return f"{settings.source}:{FLOAT}" if published else FLOAT
+    is published, else the run's own.
+
+    One that began with a published sparse model goes back to the float network of that.
+    """
+    found = FLOAT
+    while (settings := read_recipe(folder / "recipe.toml").compress) is not None:
+        source = packaged("models", settings.source)
+        weights, began = source / "weights.npz", read_json(folder / "run.json").get("source_sha256")
+        if not weights.is_file() or sha256(weights) != began:
+            break
+        folder, found = source, f"{settings.source}:{FLOAT}"
+    return found
 
 
 def _scored(

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from docs.generate.picture import LINE, svg_of
+from docs.generate.picture import INK, LINE, svg_of
 from docs.generate.results import BASELINE, PUBLISHED, curve_rows
 
 AXES = {
@@ -26,28 +26,32 @@ def curves_svg(root: Path) -> str:
 
 def _chart(root: Path, axis: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     title, values = AXES[axis]
+    ends = [0.8 * values[0], 1.4 * values[-1]]
     x = {"field": "times", "type": "quantitative", "title": title, "axis": {"values": values},
-         "scale": {"type": "log", "nice": False, "domain": [values[0] * 0.8, values[-1] * 1.4]}}  # fmt: skip
+         "scale": {"type": "log", "nice": False, "domain": ends}}  # fmt: skip
     y = {"field": "lost", "type": "quantitative", "title": "SDR lost, dB",
          "scale": {"reverse": True, "domain": [-0.2, DEEPEST]}}  # fmt: skip
-    legend = {"title": None, "labelColor": "#808080", "orient": "bottom-left", "symbolSize": 200,
-              "symbolStrokeWidth": 2, "fillColor": None} if axis == "bytes" else None  # fmt: skip
-    colour = {"field": "structure", "type": "nominal", "legend": legend,
+    legend = {"title": None, "labelColor": INK, "orient": "bottom-left", "symbolSize": 60}
+    stroke = legend | {"symbolType": "stroke", "symbolStrokeWidth": 1.6, "symbolSize": 500}
+    stroke |= {"symbolStrokeColor": INK}
+    first = axis == next(iter(AXES))  # the legend of both
+    colour = {"field": "structure", "type": "nominal", "legend": legend if first else None,
               "scale": {"domain": list(HUES), "range": list(HUES.values())}}  # fmt: skip
-    dash = {"field": "method", "type": "nominal", "legend": legend,
+    dash = {"field": "method", "type": "nominal", "legend": stroke if first else None,
             "scale": {"domain": list(DASHES), "range": list(DASHES.values())}}  # fmt: skip
     dense = _metrics(root, BASELINE)
     where = {"x": x, "y": y, "color": colour}
+    along = {"values": [_point(row, axis, dense) for row in rows]}
+    published = {"values": [_point(row, axis, dense) for row in _published(root)]}
     return {
         "width": 330, "height": 260,
         "layer": [
-            {"data": {"values": [_point(row, axis, dense) for row in rows]},
-             "mark": {"type": "line", "clip": True, "strokeWidth": 1.6,
-                      "point": {"size": 18, "filled": True}},
+            {"data": along, "mark": {"type": "line", "clip": True, "strokeWidth": 1.6},
              "encoding": where | {"strokeDash": dash}},
-            {"data": {"values": [_point(row, axis, dense) for row in _published(root)]},
-             "mark": {"type": "point", "size": 110, "strokeWidth": 2, "fill": LINE},
+            {"data": along, "mark": {"type": "point", "clip": True, "filled": True, "size": 18},
              "encoding": where},
+            {"data": published, "mark": {"type": "point", "size": 110, "strokeWidth": 2},
+             "encoding": where | {"fill": {"value": LINE}}},
         ],
     }  # fmt: skip
 
