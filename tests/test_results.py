@@ -24,7 +24,8 @@ ROW = {
 WORSE = ROW | {"method": "offline", "against": ROW["against"] | {"sdr_loss": 4.0}}
 METRICS = {
     "against": {"sdr_loss": 0.45, "sdr_loss_ci95": [0.3, 0.6]},
-    "bytes": {"npu_weights": 170_000}, "memory": {"native_flash": 150_000},
+    "training": {"levels": [{"structure": "block:4x4"}]},
+    "bytes": {"fp32": 3_875_840, "npu_weights": 170_000}, "memory": {"native_flash": 150_000},
     "macs": {"dense": 966_656, "live": 120_832},
     "sparsity": {"per_matrix": {"lstm_0/forget_gate/kernel": {"weights": 0.9688}}},
 }  # fmt: skip
@@ -69,6 +70,15 @@ def test_cases_stand_by_sparsity(root) -> None:
 
 def test_what_costs_least_is_told_of_the_best_method(root) -> None:
     assert "offline" not in results.cost_table(root)
+
+
+def test_curves_and_published_models_are_drawn(root) -> None:
+    pytest.importorskip("vl_convert")
+    from docs.generate.curves import curves_svg
+
+    drawn = curves_svg(root)
+    assert drawn.startswith("<svg") and "block:4x4" in drawn and "offline" in drawn
+    assert drawn.count('aria-roledescription="line mark"') == 2 * 2  # a line per method and axis
 
 
 @pytest.mark.parametrize("name", [*SAID, "shapes_table"])
