@@ -14,7 +14,7 @@ help: ## list the targets
 demo: $(VENV)/.demo ## the whole chain on the embedded corpus: table, audio and out/demo/report.html
 	$(BIN)/tinyse demo --out out/demo
 
-test: $(VENV)/.test ## the tests, except those marked slow
+test: $(VENV)/.test ## the tests, but not the slow ones, the chain end to end and the proof of equality
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" \
 	  --ignore=tests/end_to_end --ignore=tests/equivalence
 

@@ -124,6 +124,16 @@ def test_a_bug_of_ours_keeps_its_traceback(monkeypatch):
     assert isinstance(done.exception, KeyError)
 
 
+def test_every_option_is_taken_from_the_environment_by_its_own_name(run_folder, monkeypatch):
+    """`--json` and `--block` have other names inside."""
+    monkeypatch.setenv("TINYSE_INSPECT_JSON", "1")
+    monkeypatch.setenv("TINYSE_INSPECT_BLOCK", "2x8")
+    document = json.loads(call("inspect", f"{run_folder}/model.tflite").stdout)
+    assert document["macs"]["block"] == "2x8"
+    monkeypatch.setenv("TINYSE_DATA_CHECK_WORKERS", "none")
+    assert "'none' is not a valid integer" in call("data", "check", "manifest.csv").stderr
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -169,9 +169,11 @@ def test_a_compressed_run_is_held_against_the_published_float_network_it_began_w
         recipe.read_text()
         + f'[compress]\nsource = "{model}"\nlevels = [0.75]\n'
         + 'weight_bits = 5\nbudgets = {"mask/kernel" = 0.5, "dense*" = 0.25}\n'
+        + '[train]\nprecision = "bfloat16"\n'
     )
     source = sha256(packaged("models", model) / "weights.npz") if known else "another"
-    (run / "run.json").write_text(json.dumps(RECORD | {"source_sha256": source}))
+    record = RECORD | {"source_sha256": source, "backend": "jax"}
+    (run / "run.json").write_text(json.dumps(record))
     asked, evaluated = [], publishing.evaluate
 
     def listening(*arguments, against, **options):
@@ -183,6 +185,8 @@ def test_a_compressed_run_is_held_against_the_published_float_network_it_began_w
     assert asked == [reference]
     card = (tmp_path / "small" / "README.md").read_text("utf-8")
     assert "75 % of its blocks of 4x4 weights are gone" in card
-    assert "are gone and what stays has 5 bits, learned together" in card
+    assert "are gone and what stays has 5 bits, chosen by `learned`" in card
+    assert "    export KERAS_BACKEND=jax\n    tinyse compress" in card
+    assert '--set train.precision="bfloat16"' in card
     assert f"tinyse compress {model} --structure block:4x4 --levels 0.75" in card
     assert """--set compress.budgets='{"mask/kernel"=0.5,"dense*"=0.25}'""" in card

@@ -47,7 +47,9 @@ class _LazyGroup(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        return importlib.import_module(f"tinyse.cli.{COMMANDS[name][0]}").command
+        command = importlib.import_module(f"tinyse.cli.{COMMANDS[name][0]}").command
+        _take_environment(command, f"TINYSE_{name.upper()}")
+        return command
 
     def resolve_command(
         self, context: click.Context, arguments: list[str]
@@ -82,10 +84,20 @@ class _LazyGroup(click.Group):
             context.exit(error.exit_code)
 
 
-@click.group(
-    cls=_LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "TINYSE"},
-)
+def _take_environment(command: click.Command, prefix: str) -> None:
+    """Every option also from PREFIX_OPTION, unless it names a variable of its own.
+
+    click's `auto_envvar_prefix` would go by the names of functions' parameters.
+    """
+    for option in command.params:
+        if isinstance(option, click.Option) and option.envvar is None:
+            name = max(option.opts, key=len).lstrip("-")
+            option.envvar = f"{prefix}_{name.replace('-', '_').upper()}"
+    for name, part in getattr(command, "commands", {}).items():
+        _take_environment(part, f"{prefix}_{name.upper()}")
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tinyse")
 def main() -> None:
     """Make a speech-enhancement network small and fast, and prove it is the same network."""

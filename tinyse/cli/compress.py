@@ -20,9 +20,7 @@ import click
     "--method", type=click.Choice(["learned", "magnitude", "offline"]), help="Who chooses."
 )
 @click.option("--steps", type=int, help="Training steps of every level.")
-@click.option(
-    "--distill/--no-distill", default=None, help="Follow the float network's mask at first."
-)
+@click.option("--distill/--no-distill", default=None, help="Follow the float network's mask too.")
 @click.option(
     "--resolve/--no-resolve",
     default=None,

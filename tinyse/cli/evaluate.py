@@ -29,7 +29,10 @@ TEST_LIST = "mixtures_test.csv"
     help="Folder that the list's paths start from.  [default: the list's own]",
 )
 @click.option(
-    "--runtime", default="tflm", show_default=True, help="tflm, oracle, litert or keras_model."
+    "--runtime",
+    default="tflm",
+    show_default=True,
+    help="tflm, native, oracle, litert or keras_model.",
 )
 @click.option(
     "--against",

@@ -19,7 +19,7 @@ import msgspec
 
 from tinyse.errors import CheckFailed, InputError
 from tinyse.files import packaged, read_json, write_text
-from tinyse.recipe import Compress, Recipe, read_recipe
+from tinyse.recipe import Compress, Recipe, Train, read_recipe
 from tinyse.report.content import COLUMNS, MINUS, RUNTIMES, number, reference_name, signed
 from tinyse.report.page import environment
 
@@ -123,8 +123,9 @@ def _values(metrics: dict[str, Any], manifest: dict[str, Any], recipe: Recipe) -
         "training": _training(metrics.get("training", {})),
         "description": _description(recipe),
         "command": _command(recipe),
+        "backend": metrics.get("training", {}).get("backend", ""),
         "sha256": manifest["files"]["model.tflite"]["sha256"],
-        "limits": metrics.get("limits", []),
+        "limits": [*_not_held(metrics), *metrics.get("limits", [])],
         "licence": metrics.get("licence", LICENCE),
     }
 
@@ -215,8 +216,19 @@ def _description(recipe: Recipe) -> str:
     }.get(settings.structure, f"its blocks of {block} weights are gone")
     few = f" and what stays has {settings.weight_bits} bits" if settings.weight_bits < 8 else ""
     share = f"{100 * settings.levels[-1]:g} %"
-    origin = f"learned together with int8 from `{settings.source}`"
-    return f"{text} {share} of {gone}{few}, {origin}."
+    origin = f"chosen by `{settings.method}` and trained together with int8 from"
+    return f"{text} {share} of {gone}{few}, {origin} `{settings.source}`."
+
+
+def _not_held(metrics: dict[str, Any]) -> list[str]:
+    """What is required of its behaviour and does not hold."""
+    verdicts = metrics.get("behaviour", {}).get("verdicts", [])
+    return [
+        f"Does not hold: {verdict['what']}, {number(verdict['value'], 2)} {verdict['unit']}"
+        f" ({_required(verdict)})."
+        for verdict in verdicts
+        if not verdict["holds"]
+    ]
 
 
 def _against_what(metrics: dict[str, Any]) -> str:
@@ -237,6 +249,8 @@ def _command(recipe: Recipe) -> str:
         if name not in given and value != msgspec.to_builtins(Compress())[name]
     }
     rest["train.seed"] = recipe.train.seed
+    if recipe.train.precision != Train().precision:  # which a compressed run does not inherit
+        rest["train.precision"] = recipe.train.precision
     words = [f"tinyse compress {settings.source} --structure {settings.structure}"]
     words += [f"--levels {','.join(f'{level:g}' for level in settings.levels)}"]
     words += [f"--steps {settings.steps} --method {settings.method}"]
