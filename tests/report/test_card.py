@@ -109,6 +109,7 @@ def test_more_figures_stand_in_the_card_where_they_were_measured(folder) -> None
                  "| noise: talker | 6", "classes unseen in training", "| language: de |",
                  "### On rooms.csv", "01" * 32, "+4.56 dB", "0.077 dB lost",
                  "| noise alone | 12.35 dB | at least 15 | **no** |",
+                 "- Does not hold: noise alone, 12.35 dB (at least 15).",
                  "| silence | 0 16-bit steps | at most 0 | yes |", "is ls-7: 21.2 dB"):  # fmt: skip
         assert said in text, said
         assert said not in plain

@@ -29,7 +29,7 @@ def command(names, data, as_json) -> None:
 
     results = {name: check(name, data, lambda line: click.echo(line, err=True)) for name in names}
     if as_json:
-        click.echo(json.dumps(results, indent=1))
+        click.echo(json.dumps({"schema": 1, "models": results}, indent=1))
     else:
         for name, rows in results.items():
             for row in rows:
