@@ -46,6 +46,27 @@ def call(*words, code=0):
     return done
 
 
+def test_shares_by_hand_that_come_to_less_are_refused_before_training(place):
+    asked = ["--structure", "weight", "--sparsity", 0.8, "--method", "magnitude"]
+    given = ["--set", 'compress.budgets={"*"=0.5}', "--data", place, "-o", "run"]
+    said = call(*asked, *given, code=2).output
+    assert "compress.budgets: come to a sparsity of 0.5000, asked is 0.8; ask for less" in said
+    assert not (place / "run").exists()
+
+
+def test_a_budget_of_bytes_and_shares_by_hand_exclude_each_other(place):
+    asked = ["--structure", "weight", "--budget", 300_000, "--account", "native"]
+    given = ["--method", "offline", "--set", 'compress.budgets={"mask/*"=0.5}']
+    assert "compress.budgets: shares by hand leave nothing" in call(*asked, *given, code=2).output
+
+
+def test_levels_of_a_run_that_is_overwritten_go(place):
+    words = ["--structure", "weight", "--method", "offline", "-o", "run"]
+    call(*words, "--levels", "0.5,0.75")
+    call(*words, "--levels", "0.6", "--force")
+    assert [path.name for path in (place / "run" / "levels").iterdir()] == ["0.6"]
+
+
 @pytest.mark.parametrize("structure", ["weight", "block:4x4", "block:3x5"])
 def test_a_curve_from_one_command_is_exact_to_the_group(place, structure):
     asked = ",".join(map(str, LEVELS))

@@ -36,6 +36,10 @@ def test_a_recipe_takes_what_it_does_not_say_from_its_ancestor(tmp_path):
         ("[mixing]\nsnr_db = [5, -5]", "mixing.snr_db: 5.0 > -5.0"),
         ("[mixing]\nspeed = [0, 1]", "mixing.speed: must be above zero"),
         ("[loss]\nsnr = 0", "loss: every weight is zero"),
+        ('[data]\nvalid_list = ""', "data.valid_list: empty, and so is data.rooms_list"),
+        ("[train]\nseed = 18446744073709551616", "train.seed: "),
+        ('inherits = "numbers.toml"', "train: Expected `object`, got `int`"),
+        ("[compress]\nslope = [0.3, 0.0]", "compress.slope[1]: Expected `float` > 0.0"),
         ("[network]\nlstm = []", "network.lstm: Expected `array` of length >= 1"),
         ('[export]\nprofile = "float"', "export.profile: Invalid enum value 'float'"),
         ("schema = 2", "schema: Invalid enum value 2"),
@@ -47,6 +51,7 @@ def test_a_recipe_takes_what_it_does_not_say_from_its_ancestor(tmp_path):
 )
 def test_a_mistake_is_named_by_the_path_of_its_key(tmp_path, text, says):
     head = "" if text.startswith("[train\n") else 'name = "x"\n'
+    _write(tmp_path, 'name = "n"\ntrain = 1\n', "numbers.toml")
     with pytest.raises(InputError) as error:
         read_recipe(_write(tmp_path, head + text))
     assert says in str(error.value) and "\n" not in str(error.value)

@@ -46,6 +46,10 @@ class InputError(TinySEError):
     exit_code = 2
 
 
+class ResumeRefused(InputError):
+    """A run was begun as another one than it would go on as (exit 2)."""
+
+
 class MissingExtra(TinySEError):
     """Something optional is not installed (exit 3)."""
 

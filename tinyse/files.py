@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 import tomllib
 from collections.abc import Iterator
@@ -85,6 +86,15 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
 def json_bytes(value: Any) -> bytes:
     """The bytes that `write_json` writes."""
     return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def clear(folder: Path, *names: str) -> None:
+    """Remove these files and folders from a folder, where they are there."""
+    for path in (folder / name for name in names):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def read_bytes(path: str | os.PathLike) -> bytes:

@@ -287,8 +287,9 @@ def refresh(name: str | Path, notice: Callable[[str], None]) -> dict[str, Any]:
 
 
 def write_golden(file: Path, mixtures: MixtureList, path: Path) -> None:
-    """Golden vectors of 50 frames inside the first noisy row of a list."""
-    row = next(row for row in mixtures.rows if row.snr_db is not None)
+    """Golden vectors of 50 frames inside the first noisy row of a list, else its first row."""
+    noisy = (row for row in mixtures.rows if row.snr_db is not None)
+    row = next(noisy, mixtures.rows[0])
     spectrum = features.stft(render(mixtures, row).mixture)
     frames = read_normalisation(file).features(spectrum)
     golden(file, frames[_GOLDEN_FROM : _GOLDEN_FROM + _GOLDEN_FRAMES], path)

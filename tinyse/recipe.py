@@ -96,7 +96,7 @@ class Mixing(Table, frozen=True):
 
 
 class Train(Table, frozen=True):
-    seed: Annotated[int, msgspec.Meta(ge=0)] = 1
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 1
     batch: Count = 16  # sequences a step
     frames: Annotated[int, msgspec.Meta(ge=8)] = 250  # frames a sequence
     steps_per_epoch: Count = 1000
@@ -161,7 +161,7 @@ class Compress(Table, frozen=True):
     # Learned thresholds: how many e-foldings they can move in a ramp, width of the sigmoid at both
     # ends of the ramp, and the controller of the penalty, per point of sparsity and update.
     threshold_pace: Positive = 20.0
-    slope: Range = (0.3, 0.1)
+    slope: tuple[Positive, Positive] = (0.3, 0.1)
     integral: NotNegative = 0.02
     proportional: NotNegative = 0.3
 
@@ -215,7 +215,8 @@ def _with_ancestors(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         raise InputError("inherits: the recipes inherit from each other", path, "break the circle")
     inherited = _with_ancestors(ancestor, (*seen, ancestor))
     # What a parent's products were computed in is a matter of the machine that it was trained on.
-    inherited.get("train", {}).pop("precision", None)
+    if isinstance(trained := inherited.get("train"), dict):
+        trained.pop("precision", None)
     return _merged(inherited, values)
 
 
@@ -261,6 +262,9 @@ def _convert(values: dict[str, Any], path: Path) -> Recipe:
         raise InputError(what, path, "give it a layer")
     if not (recipe.loss.snr or recipe.loss.si_sdr or recipe.loss.spectral):
         raise InputError("loss: every weight is zero", path, "give one term a weight")
+    if not (recipe.data.valid_list or recipe.data.rooms_list):
+        what = "data.valid_list: empty, and so is data.rooms_list"
+        raise InputError(what, path, "name a list that choices are made on")
     if recipe.mixing.speed[0] <= 0:
         raise InputError("mixing.speed: must be above zero", path, "for example [0.87, 1.15]")
     return recipe

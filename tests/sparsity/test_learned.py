@@ -109,6 +109,13 @@ def test_thresholds_out_of_time_are_moved_together(structure, there, asked):
     assert in_time(WEIGHTS, structure, found, before, there / 2, 0.99) == before
 
 
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_where_only_the_largest_of_each_are_left_there_is_nothing_to_move(structure):
+    found, structure = norms(structure), parse_structure(structure)
+    before = start(found, dict.fromkeys(found, 0.5))
+    assert in_time(WEIGHTS, structure, found, before, 0.99999999, 1.0) == before
+
+
 def test_the_controller_brings_a_sluggish_plant_to_its_target():
     """Thresholds move at a bounded pace, up where the penalty is above what the task bears."""
     controller, sparsity = Controller(0.3, 0.02), 0.0

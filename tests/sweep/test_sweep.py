@@ -19,9 +19,10 @@ from click.testing import CliRunner
 from tests.conftest import ROOT
 from tests.network_maker import float_weights
 from tinyse.cli import main
-from tinyse.errors import InputError, MissingExtra
-from tinyse.sweep import sweep
+from tinyse.errors import InputError, MissingExtra, ResumeRefused
+from tinyse.sweep import sweep, trial
 from tinyse.sweep.plan import read_plan
+from tinyse.sweep.study import open_study
 
 pytest.importorskip("optuna")
 
@@ -129,6 +130,63 @@ def test_a_sweep_that_is_killed_at_any_moment_loses_nothing(place) -> None:
     assert kills >= 2
     assert sweep(place / "grid.toml", out=out)[1] == whole
     assert len(rows_of(out)) == 6
+
+
+def test_a_kill_between_two_trials_loses_none(place) -> None:
+    """One waits in the queue, as a kill leaves it that comes before it is begun."""
+    import optuna
+
+    plan, out = read_plan(place / "grid.toml"), place / "killed"
+    study, choices = open_study(plan, out), plan.choices()
+    study.enqueue_trial({key: values[0] for key, values in choices.items()})
+    assert study.trials[0].state == optuna.trial.TrialState.WAITING
+    rows = sweep(place / "grid.toml", out=out)[1]
+    assert rows == sweep(place / "grid.toml", out=place / "whole")[1]
+
+
+def test_a_large_seed_of_random_trials(place) -> None:
+    text = GRID.replace(
+        "schema = 1", 'schema = 1\nstrategy = "random"\ntrials = 1\nseed = 20240501'
+    )
+    (place / "grid.toml").write_text(text)
+    assert len(sweep(place / "grid.toml")[1]) == 1
+
+
+def test_training_without_a_corpus_is_refused_before_the_first_run(place) -> None:
+    with pytest.raises(InputError, match="--data: is needed to train"):
+        sweep(place / "halving.toml")
+    (place / "grid.toml").write_text(GRID.replace('"offline"', '"magnitude"'))
+    with pytest.raises(InputError, match="nowhere: there is no such folder"):
+        sweep(place / "grid.toml", data=place / "nowhere")
+    assert not (place / "sweeps").exists()
+
+
+def test_rows_have_the_gains_of_the_validation_that_was_kept(tmp_path) -> None:
+    """The best line of the log may be of a network that was still dense."""
+    lines = [
+        {"step": 10, "valid_si_sdr_gain": 9.0, "si_sdr_gain_rooms": 8.0},
+        {"step": 20, "valid_si_sdr_gain": 5.0, "si_sdr_gain_rooms": 4.0},
+        {"step": 30, "valid_si_sdr_gain": 6.0, "si_sdr_gain_rooms": 7.0},
+    ]
+    log = tmp_path / "log.jsonl"
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert trial._of_each_list(log) == {"si_sdr_gain_rooms": 8.0}
+    assert trial._of_each_list(log, {"best_step": 20}) == {"si_sdr_gain_rooms": 4.0}
+    assert trial._of_each_list(tmp_path / "none.jsonl", {}) == {}
+
+
+def test_a_run_that_cannot_go_on_as_itself_ends_the_sweep_and_no_row_is_written(
+    place, monkeypatch
+) -> None:
+    fake_training(monkeypatch)
+
+    def refuse(*_, **__):
+        raise ResumeRefused("was made with another cores", "run.json", "start a new run")
+
+    sys.modules["tinyse.training.loop"].train = refuse
+    with pytest.raises(ResumeRefused):
+        sweep(place / "halving.toml", data=place)
+    assert not list(place.glob("sweeps/*/runs/*/row.json"))
 
 
 def test_a_run_that_fails_is_a_row_and_the_sweep_goes_on(place) -> None:

@@ -45,6 +45,11 @@ def test_a_level_below_the_one_before_starts_from_its_own_sparsity():
     assert second.before == second.target(0) == 0.5
 
 
+def test_a_ramp_leaves_a_step_for_what_was_chosen():
+    (level,) = levels(Compress(steps=200, update_every=20, ramp_share=1.0))
+    assert level.ramp == 180 and level.freeze == 199
+
+
 def test_the_slope_narrows_over_the_ramp():
     (level,) = levels(Compress(steps=1000, slope=(0.3, 0.1)))
     assert level.slope(0) == pytest.approx(0.3)

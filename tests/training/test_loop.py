@@ -3,12 +3,15 @@
 import json
 
 import msgspec
+import numpy as np
 import pytest
 
 pytest.importorskip("tensorflow")
 
-from tinyse.errors import TinySEError
+from tinyse.errors import InputError, TinySEError
 from tinyse.recipe import Network, Recipe, Train
+from tinyse.training import checkpoint
+from tinyse.training.logbook import Told
 from tinyse.training.loop import train
 
 
@@ -29,6 +32,34 @@ def test_a_run_that_gets_no_better_stops_after_its_patience(tiny_corpus, tmp_pat
     lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
     assert len(lines) == 3 and record["steps"] == 9 and record["best_epoch"] == 0
     assert (tmp_path / "run" / "weights.npz").exists()
+
+
+@pytest.mark.slow
+def test_a_new_run_in_the_place_of_another_does_not_go_on_from_it(tiny_corpus, tmp_path):
+    run = tmp_path / "run"
+    train(recipe(epochs=1), tiny_corpus, run)
+    (run / "levels" / "0.5").mkdir(parents=True)
+
+    def killed(told):
+        if isinstance(told, Told):  # at the first step
+            raise KeyboardInterrupt
+
+    other = recipe(epochs=1, seed=2)
+    with pytest.raises(KeyboardInterrupt):
+        train(other, tiny_corpus, run, force=True, tell=killed)
+    assert not {"state", "levels", "weights.npz"} & {path.name for path in run.iterdir()}
+    assert train(other, tiny_corpus, run, resume=True)["steps"] == 3
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut off"])
+def test_a_damaged_checkpoint_is_one_line(tmp_path, damage):
+    path = tmp_path / "last.npz"
+    path.write_bytes(damage)
+    with pytest.raises(InputError, match="is no checkpoint"):
+        checkpoint.load(path)
+    np.savez(path, **{"progress/unknown": 1})
+    with pytest.raises(InputError, match="is no checkpoint"):
+        checkpoint.load(path)
 
 
 @pytest.mark.slow

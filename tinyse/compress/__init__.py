@@ -24,7 +24,7 @@ from tinyse.compress.mixtures import calibration
 from tinyse.compress.offline import Arrays, Pruning, bytes_of, prune_levels, prune_to_bytes
 from tinyse.errors import InputError, TinySEError
 from tinyse.features import BANDS, Normalisation
-from tinyse.files import atomic_file, packaged, read_json, sha256, write_json, write_text
+from tinyse.files import atomic_file, clear, packaged, read_json, sha256, write_json, write_text
 from tinyse.quant import FloatNetwork, read_weights
 from tinyse.recipe import Compress, Recipe, make_recipe, read_recipe, to_toml
 
@@ -73,6 +73,9 @@ def compress(
     pruning = Pruning(_arrays(weights), settings)
     offline = settings.method == "offline"
     if budget is not None:
+        if settings.budgets:
+            what = "shares by hand leave nothing that a budget of bytes could decide"
+            raise InputError(what, "compress.budgets", "leave one of them out")
         aimed = budget.limit if offline else int(_AIM * budget.limit)
         recipe = _with(recipe, levels=(pruning.sparsity_for(aimed, budget.account),))
     _refuse_sharing(settings, data)
@@ -80,7 +83,9 @@ def compress(
         what = f"{settings.weight_bits} bits are learned together with int8"
         raise InputError(what, "compress.weight_bits", "leave compress.int8 as it is, or use 8")
     for level in _settings(recipe).levels:
-        pruning.shares(level)  # refused before anything is read or written
+        shares = pruning.shares(level)  # refused before anything is read or written
+        if not offline:
+            _refuse_short(level, *pruning.comes_to(shares))
     recipe = _named(recipe, folder, network, budget)
     if control:
         _refuse_control(recipe, data)
@@ -195,6 +200,7 @@ def _offline(
     }
     if budget is not None:
         record["budget"] = _spent(budget, found[-1])
+    clear(run, "levels")
     for level, arrays in zip(levels, found, strict=True):
         _write(run / "levels" / f"{level:g}", recipe, arrays)
     _write(run, recipe, found[-1])
@@ -216,6 +222,13 @@ def _refuse_sharing(settings: Compress, data: Path | None) -> None:
         raise InputError("a scan is made by training methods", where, "use table or energy")
     if settings.method == "offline" and data is None:
         raise InputError("energy is that of mixtures", where, "give --data, or use table")
+
+
+def _refuse_short(asked: float, found: float, groups: int) -> None:
+    """Shares by hand of every half are what they are; training would end short of the level."""
+    if asked - found > 0.5 / groups:
+        what = f"come to a sparsity of {found:.4f}, asked is {asked:g}"
+        raise InputError(what, "compress.budgets", "ask for less, or take more by hand")
 
 
 def _refuse_other_features(network: FloatNetwork, weights: Path) -> None:

@@ -8,6 +8,7 @@ cores with anything else wait for each other a hundred times longer than they co
 from __future__ import annotations
 
 import dataclasses
+import math
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,17 @@ class Pruning:
             by_hand=settings.budgets,
             floor=settings.floor,
         )
+
+    def comes_to(self, shares: dict[str, float]) -> tuple[float, int]:
+        """(sparsity, number of groups) of the whole with these shares of halves, or of layers."""
+        if self.structure.kind == "unit":
+            keep = units_to_keep(self.arrays, shares)
+            found = self.sparsity(shrink(self.arrays, keep)[0])
+            return found, sum(units.size for units in keep.values())
+        shapes = shapes_of(halves(self.arrays))
+        sizes = {name: math.prod(self.structure.grid(shape)) for name, shape in shapes.items()}
+        gone = sum(sizes[name] * share for name, share in shares.items())
+        return gone / sum(sizes.values()), sum(sizes.values())
 
     def energy(self) -> dict[str, NDArray[np.float64]] | None:
         """E x^2 of what every matrix reads, over the frames."""

@@ -77,10 +77,12 @@ def in_time(
         return thresholds
     keep = cut(weights, structure, norms, thresholds, min(max(sparsity, least), most))
     first = _parted(np.concatenate([_largest(values) for values in norms.values()]), norms)
-    ratios = [
-        values[keep[name] & ~first[name]] / thresholds[name] for name, values in norms.items()
-    ]
-    factor = float(np.concatenate(ratios).min()) * _BELOW
+    ratios = np.concatenate(
+        [values[keep[name] & ~first[name]] / thresholds[name] for name, values in norms.items()]
+    )
+    if not ratios.size:  # nothing is left but the largest of each, which stay in any case
+        return thresholds
+    factor = float(ratios.min()) * _BELOW
     return {name: max(each * factor, SMALLEST) for name, each in thresholds.items()}
 
 

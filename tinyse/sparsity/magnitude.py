@@ -1,4 +1,4 @@
-"""Magnitude pruning on a schedule: TF-MOT says when and how much, `offline.choose` says what.
+"""Magnitude pruning on a schedule: TF-MOT says when and how much, `choice.by_budget` says what.
 
 The schedules are TF-MOT's own objects (`PolynomialDecay` is the gradual pruning of Zhu and Gupta,
 arXiv 1710.01878), evaluated by calling them.  That happens in a process of its own: importing

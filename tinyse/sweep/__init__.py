@@ -61,6 +61,7 @@ def sweep(
     """
     plan = read_plan(path)
     folder = (out or Path("sweeps") / plan.name).absolute()
+    _refuse_without_data(plan, data)
     Measuring.of(plan, path.absolute().parent, data, None)
     _same_sweep(folder / COPY, read_bytes(path))
     numbers = begin(plan, folder)
@@ -78,6 +79,15 @@ def sweep(
     job = Job(plan, path.absolute().parent, folder, corpus, workers == 1 and where == "local")
     map_tasks(partial(run_trial, job), left, where, workers, done)
     return folder, _record(plan, folder)
+
+
+def _refuse_without_data(plan: Plan, data: Path | None) -> None:
+    if not plan.trains:
+        return
+    if data is None:
+        raise InputError("is needed to train", "--data", "name the folder of the corpus")
+    if not data.is_dir():
+        raise InputError("there is no such folder", data, "name the folder of the corpus")
 
 
 def _record(plan: Plan, folder: Path) -> list[dict[str, Any]]:

@@ -38,6 +38,7 @@ from tinyse.recipe import Count, Name, Recipe, Table, read_recipe
 
 REMEDY = "see docs/sweep.md"
 MOST = 10_000  # combinations of a grid
+_METHOD = "compress.method"
 CASE = "case"  # the key that cases are chosen by
 
 
@@ -76,6 +77,15 @@ class Plan(Table, frozen=True):
     set: dict[str, Any] = msgspec.field(default_factory=dict)  # keys that are the same in every run
     halving: Halving = Halving()
 
+    @property
+    def trains(self) -> bool:
+        """Whether any run trains, and so needs the corpus."""
+        if self.command == "train":
+            return True
+        tables = [self.set | case for case in self.cases.values()] or [self.set]
+        methods = self.keys.get(_METHOD) or [table.get(_METHOD) for table in tables]
+        return isinstance(methods, Span) or any(method != "offline" for method in methods)
+
     def choices(self) -> dict[str, list[str]]:
         """Key -> its values as TOML, of the keys that are lists."""
         return {
@@ -87,7 +97,7 @@ class Plan(Table, frozen=True):
     def overrides(self, chosen: dict[str, Any]) -> tuple[str, ...]:
         """What `--set` would be given: the fixed keys, then the chosen ones, as TOML."""
         chosen = dict(chosen)
-        case = self.cases[json.loads(chosen.pop(CASE))] if CASE in chosen else {}
+        case = self.cases[json.loads(chosen.pop(CASE))] if self.cases and CASE in chosen else {}
         fixed = {key: as_toml(value) for key, value in (self.set | case).items()}
         return tuple(f"{key}={value}" for key, value in (fixed | chosen).items())
 

@@ -39,10 +39,13 @@ def begin(plan: Plan, folder: Path) -> list[int]:
     grid = list(itertools.product(*choices.values())) if plan.strategy == "grid" else None
     count = plan.trials if grid is None else len(grid)
     assert count is not None  # `read_plan` asks for trials where it is not a grid
-    while (number := len(study.trials)) < count:
-        if grid is not None:  # in the plan's order: what matters most can stand first
+    waiting = optuna.trial.TrialState.WAITING
+    while (number := sum(trial.state != waiting for trial in study.trials)) < count:
+        if grid is not None and number == len(study.trials):  # else a kill left it in the queue
+            # In the plan's order: what matters most can stand first.
             study.enqueue_trial(dict(zip(choices, grid[number], strict=True)))
-        study.sampler = optuna.samplers.RandomSampler(seed=plan.seed * _SEEDS + number)
+        seed = (plan.seed * _SEEDS + number) % 2**32
+        study.sampler = optuna.samplers.RandomSampler(seed=seed)
         trial = study.ask()
         for key, values in plan.keys.items():
             _suggest(trial, key, values, choices)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinyse.errors import InputError, MissingExtra, TinySEError
+from tinyse.errors import InputError, MissingExtra, ResumeRefused, TinySEError
 from tinyse.files import read_bytes, read_json, write_json
 from tinyse.sweep.measures import Measuring
 from tinyse.sweep.plan import Plan, resolved, source_of
@@ -40,7 +40,8 @@ def run_trial(job: Job, number: int) -> dict[str, Any]:
     """Run number `number`, or what is left of it; returns and writes its row.
 
     What ends one run (a loss that is not a number, a sparsity the network cannot have) is its row's
-    `error`, and the sweep goes on; a missing package ends the sweep.
+    `error`, and the sweep goes on; a missing package ends the sweep, and so does a run that cannot
+    go on here as what it was begun as.
     """
     run = job.folder / "runs" / f"{number}"
     if (run / ROW).exists():
@@ -49,15 +50,30 @@ def run_trial(job: Job, number: int) -> dict[str, Any]:
     row: dict[str, Any] = {"number": number, "state": "done", **chosen}
     try:
         row |= _trained(job, run, chosen, number)
-        row |= Measuring.of(job.plan, job.beside, job.data, None if job.alone else 1).run(run)
     except _Stopped:
         row |= {"state": "stopped"} | _last_validation(run)
-    except MissingExtra:
+    except (MissingExtra, ResumeRefused):
         raise
     except TinySEError as error:
         row |= {"state": "failed", "error": str(error)}
+    if row["state"] == "done":
+        row |= _measured(job, run)
     write_json(run / ROW, row)
     return row
+
+
+def _measured(job: Job, run: Path) -> dict[str, Any]:
+    """Figures of the run's files; what the machine is to blame for ends the sweep, not the run."""
+    measuring = Measuring.of(job.plan, job.beside, job.data, None if job.alone else 1)
+    try:
+        found = measuring.run(run)
+    except InputError as error:
+        return {"state": "failed", "error": str(error)}
+    if "levels" in found:
+        records = read_json(run / "run.json")["levels"]
+        for level, record in zip(found["levels"], records, strict=True):
+            level |= _of_each_list(run / "log.jsonl", record)
+    return found
 
 
 def _trained(job: Job, run: Path, chosen: dict[str, str], number: int) -> dict[str, Any]:
@@ -70,16 +86,15 @@ def _trained(job: Job, run: Path, chosen: dict[str, str], number: int) -> dict[s
     else:
         record = _compress(job, run, chosen, number, begun)
     found = {key: record[key] for key in ("valid_si_sdr_gain", "steps", "seconds") if key in record}
-    found |= _of_each_list(run / "log.jsonl")
-    levels = record.get("levels")
-    return found | ({"sparsity": levels[-1]["sparsity"]} if levels else {})
+    last = record["levels"][-1] if record.get("levels") else None
+    found |= _of_each_list(run / "log.jsonl", last)
+    return found | ({"sparsity": last["sparsity"]} if last else {})
 
 
 def _train(job: Job, run: Path, chosen: dict[str, str], number: int, begun: bool) -> dict[str, Any]:
-    if job.data is None:
-        raise InputError("is needed to train", "--data", "name the folder of the corpus")
     from tinyse.training.loop import train
 
+    assert job.data is not None  # `sweep` has seen to it
     recipe = resolved(job.plan, job.beside, chosen)
     return train(recipe, job.data, run, resume=begun, tell=_teller(job, run, number))
 
@@ -123,9 +138,11 @@ def _validations(log: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in read_bytes(log).splitlines()] if log.exists() else []
 
 
-def _of_each_list(log: Path) -> dict[str, Any]:
-    """Gains of the best validation, list by list."""
+def _of_each_list(log: Path, level: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Gains of the validation that a run, or a level of it, was kept for, list by list."""
     lines = _validations(log)
+    if level is not None:  # before its choice was fixed, the network was another one
+        lines = [line for line in lines if line["step"] == level.get("best_step")]
     best = max(lines, key=lambda line: line["valid_si_sdr_gain"], default={})
     return {key: gain for key, gain in best.items() if key.startswith("si_sdr_gain_")}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -49,12 +50,12 @@ def load(path: Path) -> tuple[State, Progress, dict[str, np.ndarray]]:
     parts: dict[str, dict[str, np.ndarray]] = {"fixed": {}, "progress": {}}
     parts |= {name: {} for name in State._fields}
     try:
-        with np.load(path) as file:
+        with path.open("rb") as opened, np.load(opened) as file:
             for key in file.files:
                 part, _, name = key.partition("/")
                 parts[part][name] = file[key]
-    except (OSError, ValueError, KeyError) as error:
+        progress = Progress(**{name: value.item() for name, value in parts.pop("progress").items()})
+    except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise InputError(f"is no checkpoint ({error})", path, "start the run anew") from error
-    progress = Progress(**{name: value.item() for name, value in parts.pop("progress").items()})
     fixed = parts.pop("fixed")
     return State(**parts), progress, fixed

@@ -27,7 +27,7 @@ from tinyse.audio.corpora import Corpus, read_manifest
 from tinyse.audio.lists import MixtureList, find_list
 from tinyse.errors import InputError, TinySEError
 from tinyse.features import BANDS, Normalisation
-from tinyse.files import atomic_file, read_bytes, read_json, sha256, write_json, write_text
+from tinyse.files import atomic_file, clear, read_bytes, read_json, sha256, write_json, write_text
 from tinyse.network import backend
 from tinyse.network import features_in_graph as graph
 from tinyse.network.build import Parameters, shapes
@@ -50,12 +50,11 @@ from tinyse.training.feed import Batches, Feed
 from tinyse.training.levels import Level, levels
 from tinyse.training.logbook import Clock, Tell, Told, event_files, preparing
 from tinyse.training.losses import batch_loss, mixed
-from tinyse.training.provenance import provenance, same_run
-from tinyse.training.step import State
+from tinyse.training.provenance import MADE, provenance, same_run
+from tinyse.training.step import MOST_OVERFLOWS, State
 from tinyse.training.validation import Validation
 
 LEVELS = "levels"
-_MOST_OVERFLOWS = 10  # steps in a row whose gradient has no finite norm; a single one is left out
 _SCANNED = 4  # batches that every half is tried on
 
 
@@ -86,6 +85,8 @@ def train_compressed(
     elif (run / "run.json").exists() and not force:
         raise InputError("holds a run already", run, "use --resume, --force or another folder")
     going = _Compression(recipe, source, corpus, valid, run, resume, tell)  # may still refuse
+    if not resume:
+        clear(run, *MADE)
     write_text(run / "recipe.toml", to_toml(recipe))
     write_json(run / "run.json", record)
     going.go(tell)
@@ -268,7 +269,7 @@ class _Compression:
         state, loss, norm = compiled(tuple(self._state), batch, fixed, knobs.arrays())
         loss = float(loss)
         self._overflows = 0 if math.isfinite(float(norm)) else self._overflows + 1
-        if not math.isfinite(loss) or self._overflows == _MOST_OVERFLOWS:
+        if not math.isfinite(loss) or self._overflows == MOST_OVERFLOWS:
             raise TinySEError(
                 f"the loss is {loss} at step {self._progress.step}, its gradient {float(norm):g}",
                 self._run,
@@ -294,14 +295,17 @@ class _Compression:
         progress, chooser, fixed = self._progress, self._chooser, done > level.freeze
         parameters = without_thresholds(self._state.parameters)
         given = parameters, chooser.masks
-        gains = {each.name: each.si_sdr_gain(given) for each in self._validations}
-        gain = sum(gains.values()) / len(gains)
+        gains = [each.si_sdr_gain(given) for each in self._validations]
+        gain = sum(gains) / len(gains)
         line = {
             "level": level.sparsity,
             "step": progress.step,
             "loss": progress.loss_sum / progress.counted,
             "valid_si_sdr_gain": gain,
-            **{f"si_sdr_gain_{name}": each for name, each in gains.items()},
+            **{
+                f"si_sdr_gain_{each.name}": of_list
+                for each, of_list in zip(self._validations, gains, strict=True)
+            },
             "sparsity": chooser.sparsity(),
             "sparsity_target": level.target(done),
             "sparsity_before_cut": chooser.before_cut if fixed else None,

@@ -48,7 +48,9 @@ class Level:
     def ramp(self) -> int:
         """Steps until the sparsity is reached, a multiple of `update_every`."""
         every = self.settings.update_every
-        return round(self.settings.ramp_share * self.steps / every) * every if self.selects else 0
+        longest = (self.steps - 1) // every  # the last step trains what was chosen
+        choices = min(round(self.settings.ramp_share * self.steps / every), longest)
+        return choices * every if self.selects else 0
 
     @cached_property
     def freeze(self) -> int:
@@ -93,9 +95,9 @@ class Level:
 
     def slope(self, step: int) -> float:
         """Width of the sigmoid behind a learned mask."""
-        wide, narrow = self.settings.slope[1], self.settings.slope[0]
+        first, last = self.settings.slope
         done = min(step / max(self.ramp, 1), 1.0)
-        return narrow + (wide - narrow) * done
+        return first + (last - first) * done
 
     @property
     def schedules(self) -> Plan:

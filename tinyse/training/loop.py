@@ -17,7 +17,7 @@ from tinyse.audio.corpora import Corpus, read_manifest
 from tinyse.audio.lists import MixtureList, find_list
 from tinyse.errors import InputError, TinySEError
 from tinyse.features import Normalisation
-from tinyse.files import atomic_file, write_json, write_text
+from tinyse.files import atomic_file, clear, write_json, write_text
 from tinyse.network.build import initial_parameters, shapes
 from tinyse.network.precision import find_cpu_calls
 from tinyse.recipe import Recipe, to_toml
@@ -25,8 +25,8 @@ from tinyse.training import calibrate, checkpoint
 from tinyse.training.checkpoint import Progress
 from tinyse.training.feed import Batches, Feed
 from tinyse.training.logbook import Clock, Tell, Told, event_files, preparing
-from tinyse.training.provenance import provenance, same_run
-from tinyse.training.step import State, learning_rate, make_step
+from tinyse.training.provenance import MADE, provenance, same_run
+from tinyse.training.step import MOST_OVERFLOWS, State, learning_rate, make_step
 from tinyse.training.validation import Validation
 
 
@@ -54,6 +54,8 @@ def train(
     elif (run / "run.json").exists() and not force:
         raise InputError("holds a run already", run, "use --resume, --force or another folder")
     going = _Run(recipe, corpus, valid, run, resume, tell)  # reads all audio: before any write
+    if not resume:
+        clear(run, *MADE)
     write_text(run / "recipe.toml", to_toml(recipe))
     write_json(run / "run.json", record)
     going.go(tell)
@@ -75,6 +77,7 @@ class _Run:
         tell: Tell,
     ) -> None:
         self._recipe, self._train, self._run = recipe, recipe.train, run
+        self._overflows = 0
         self._pools = pools.decode(corpus, tell=preparing(tell, "recordings decoded"))
         last = run / "state" / "last.npz"
         if resume and last.exists():
@@ -116,9 +119,10 @@ class _Run:
             for batch in feed:
                 number = np.asarray(progress.step + 1, np.float32)
                 rate = np.asarray(learning_rate(train, progress.step), np.float32)
-                state, loss, _ = step(tuple(self._state), batch, number, rate)
+                state, loss, norm = step(tuple(self._state), batch, number, rate)
                 loss = float(loss)
-                if not math.isfinite(loss):
+                self._overflows = 0 if math.isfinite(float(norm)) else self._overflows + 1
+                if not math.isfinite(loss) or self._overflows == MOST_OVERFLOWS:
                     raise self._no_number(loss)
                 self._state = State(*state)
                 progress.step += 1

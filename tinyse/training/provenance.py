@@ -12,11 +12,13 @@ from pathlib import Path
 from tinyse import __version__
 from tinyse.audio.corpora import Corpus
 from tinyse.audio.lists import MixtureList
-from tinyse.errors import InputError
+from tinyse.errors import ResumeRefused
 from tinyse.files import read_json
 from tinyse.network import backend
 from tinyse.recipe import Recipe, to_toml
 
+# What a run adds to its folder step by step: a new one in its place must not go on from it.
+MADE = ("state", "levels", "events", "log.jsonl", "weights.npz")
 _SAME = (
     *("recipe_sha256", "manifest_sha256", "valid_list_sha256", "source_sha256"),
     *("seed", "backend", "cores"),
@@ -41,11 +43,11 @@ def provenance(recipe: Recipe, corpus: Corpus, valid: list[MixtureList]) -> dict
 
 
 def same_run(path: Path, record: dict, force: bool) -> None:
-    """InputError naming what changed if the run of `path` was made from something else."""
+    """ResumeRefused naming what changed if the run of `path` was made from something else."""
     before = read_json(path)
     changed = [key for key in _SAME if before.get(key) != record.get(key)]
     if changed and not force:
-        raise InputError(
+        raise ResumeRefused(
             f"was made with another {', '.join(changed)}", path, "start a new run, or use --force"
         )
 

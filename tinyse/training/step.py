@@ -21,6 +21,7 @@ from tinyse.recipe import Recipe, Train
 from tinyse.training.losses import batch_loss
 from tinyse.training.muon import is_matrix, muon
 
+MOST_OVERFLOWS = 10  # steps in a row whose gradient has no finite norm; a single one is left out
 _DECAY_FIRST, _DECAY_SECOND, _EPSILON = 0.9, 0.999, 1e-7
 _ALIKE: Mapping[str, float] = MappingProxyType({})
 
@@ -54,6 +55,7 @@ def make_step(recipe: Recipe, mean: np.ndarray, std: np.ndarray):
         with products_in(recipe.train.precision):
             value, gradient = value_and_gradient(state[0], batch)
             gradient, norm = clipped(gradient, recipe.train.clip_norm)
+            gradient = finite_or_zero(gradient, norm)
             return update(state, gradient, number, rate), value, norm
 
     return backend.compiled(step)
