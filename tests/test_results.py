@@ -45,7 +45,7 @@ def root(tmp_path):
 SAID = {
     "headline_table": ("0.45 (0.30 to 0.60)", "170,000", "120,832 (8.0x fewer)", "0.59 dB"),
     "quality_table": ("| 90 % | 0.60 (0.40 to 0.80) |", "| 4.00 (", "0.012"),
-    "cost_table": ("112,640", "186,867", "163,376", "| magnitude |"),
+    "costs_table": ("112,640", "186,867", "163,376", "| magnitude |"),
     "gates_table": ("`lstm_0/forget_gate/kernel`", "96.88 %"),
     "sources_table": ("jax, bfloat16, 6,000 steps", "360 rows of `mixtures_test.csv`"),
 }
@@ -69,7 +69,7 @@ def test_cases_stand_by_sparsity(root) -> None:
 
 
 def test_what_costs_least_is_told_of_the_best_method(root) -> None:
-    assert "offline" not in results.cost_table(root)
+    assert "offline" not in results.costs_table(root)
 
 
 def test_curves_and_published_models_are_drawn(root) -> None:

@@ -12,9 +12,10 @@
     docs/cost_model.md      published models on every NPU, from docs/cost_model.json
     docs/quality.md         the peers on the same rows, from the same files; what each choice of
                             training brought, from docs/ablation
-    docs/results.md         the published sparse models, from models/*/metrics.json
+    docs/results.md         the published sparse models, from models/*/metrics.json, and the curves
+                            from docs/results/*.json
     docs/sparsity.md        methods and ways to int8 compared, from docs/results/*.json
-    docs/results/tradeoff.svg    the README's picture, from the same
+    docs/results/*.svg      the README's picture and the curves, from the same
     docs/firmware.md        what the C runtime costs, from docs/firmware.json
     firmware_harness/src/tables.c    sigmoid and tanh, from tinyse/pack/activations.py
     THIRD_PARTY.md          every pinned package and its licence, from package metadata
@@ -32,13 +33,21 @@ from pathlib import Path
 from docs.generate.ablation import ablation_table
 from docs.generate.commands import commands_page
 from docs.generate.cost import cost_table
+from docs.generate.curves import curves_svg
 from docs.generate.firmware import firmware_tables
 from docs.generate.models import models_table
 from docs.generate.packages import packages_table
 from docs.generate.peers import peers_table
 from docs.generate.picture import tradeoff_svg
 from docs.generate.recipe_keys import recipe_keys
-from docs.generate.results import cases_table, gates_table, headline_table
+from docs.generate.results import (
+    cases_table,
+    costs_table,
+    gates_table,
+    headline_table,
+    quality_table,
+    sources_table,
+)
 from tinyse.pack.activations import tables_c
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +56,13 @@ PARTS = {
     "docs/formats.md": {"recipe keys": recipe_keys},
     "docs/cost_model.md": {"costs": cost_table},
     "docs/firmware.md": {"firmware": firmware_tables},
-    "docs/results.md": {"headline": headline_table, "zeros by matrix": gates_table},
+    "docs/results.md": {
+        "headline": headline_table,
+        "curves": quality_table,
+        "costs of the curves": costs_table,
+        "sources": sources_table,
+        "zeros by matrix": gates_table,
+    },
     "docs/sparsity.md": {
         "methods": partial(cases_table, name="methods"),
         "joint": partial(cases_table, name="joint"),
@@ -59,6 +74,7 @@ PARTS = {
 WHOLE = {
     "docs/commands.md": commands_page,
     "docs/results/tradeoff.svg": partial(tradeoff_svg, ROOT),
+    "docs/results/curves.svg": partial(curves_svg, ROOT),
     "firmware_harness/src/tables.c": tables_c,
 }
 

@@ -16,8 +16,10 @@ from tinyse.errors import InputError
 from tinyse.files import read_json, read_toml, write_json
 from tinyse.npu import default_memory, find_target, load_hardware
 from tinyse.npu.document import profile
+from tinyse.pack.files import native_bytes
 from tinyse.recipe import Recipe, read_recipe
 from tinyse.sweep import read_plan
+from tinyse.tflite.check import load
 
 NPU = "ethos-u55-128"
 SCORES = ("rows", "sdr_gain", "si_sdr_gain", "snr_gain", "estoi_gain", "ci95")
@@ -58,7 +60,7 @@ def _row(folder: Path, run: Path) -> dict[str, Any]:
         "list": scores["list"],
         "quality": {key: quality[key] for key in SCORES if key in quality},
         "against": {k: v for k, v in against.items() if k != "by_snr"} | {"by_snr": by_snr},
-        "bytes": audit["bytes"],
+        "bytes": audit["bytes"] | native_bytes(load(file).network),
         "macs": audit["macs"],
         "zeros": {name: part["weights"] for name, part in audit["sparsity"]["per_matrix"].items()},
         "cycles": {NPU: profile(file, target)["total"]["cycles"]},

@@ -67,7 +67,7 @@ def quality_table(root: Path) -> str:
     return _table(heads, rows, "llrl" + "r" * 6) if rows else NOTHING
 
 
-def cost_table(root: Path) -> str:
+def costs_table(root: Path) -> str:
     """What every file of the curves costs, by the method that loses least there."""
     best: dict[tuple[str, float], dict[str, Any]] = {}
     for row in curve_rows(root):
