@@ -7,7 +7,9 @@ import shutil
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from click.testing import CliRunner
 
 import tinyse.publish as publishing
@@ -148,6 +150,17 @@ def test_the_command_takes_several_lists_and_says_what_does_not_hold(
     assert "SDR gain" in done.stdout and "does not hold: 60 minutes" in done.stderr
     metrics = json.loads((tmp_path / "small" / "metrics.json").read_text())
     assert list(metrics["lists"]) == ["mixtures_valid.csv"]
+
+
+def test_golden_vectors_of_a_list_of_pairs_without_snrs(small_model, tmp_path) -> None:
+    noise = np.random.default_rng(1).normal(0, 0.05, 32_000)
+    for side, sound in (("noisy", 2 * noise), ("clean", noise)):
+        (tmp_path / "pairs" / side).mkdir(parents=True)
+        soundfile.write(tmp_path / "pairs" / side / "a.wav", sound, 16_000)
+    path = tmp_path / "golden.npz"
+    publishing.write_golden(small_model / "model.tflite", read_list(tmp_path / "pairs"), path)
+    with np.load(path) as vectors:
+        assert vectors["features"].shape == vectors["mask_q"].shape == (50, 128)
 
 
 HOUR = {"minutes": 60, "drift_db": 2.0, "cell_growth": 1.0}
