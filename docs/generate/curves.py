@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from docs.generate.picture import INK, LINE, svg_of
-from docs.generate.results import BASELINE, PUBLISHED, curve_rows
+from docs.generate.results import BASELINE, PUBLISHED, curve_rows, metrics_of
 
 AXES = {
     "bytes": ("times fewer bytes of weights (float32 to U55 stream)", [4, 8, 16, 32, 64]),
@@ -39,7 +38,7 @@ def _chart(root: Path, axis: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
               "scale": {"domain": list(HUES), "range": list(HUES.values())}}  # fmt: skip
     dash = {"field": "method", "type": "nominal", "legend": stroke if first else None,
             "scale": {"domain": list(DASHES), "range": list(DASHES.values())}}  # fmt: skip
-    dense = _metrics(root, BASELINE)
+    dense = metrics_of(root, BASELINE)
     where = {"x": x, "y": y, "color": colour}
     along = {"values": [_point(row, axis, dense) for row in rows]}
     published = {"values": [_point(row, axis, dense) for row in _published(root)]}
@@ -68,14 +67,9 @@ def _point(row: dict[str, Any], axis: str, dense: dict[str, Any]) -> dict[str, A
 def _published(root: Path) -> list[dict[str, Any]]:
     names = (name for name in PUBLISHED if (root / "models" / name / "metrics.json").exists())
     return [
-        found | {"structure": _structure(found)} for found in (_metrics(root, n) for n in names)
+        found | {"structure": _structure(found)} for found in (metrics_of(root, n) for n in names)
     ]
 
 
 def _structure(found: dict[str, Any]) -> str:
     return str(found["training"]["levels"][-1]["structure"])
-
-
-def _metrics(root: Path, model: str) -> dict[str, Any]:
-    path = root / "models" / model / "metrics.json"
-    return dict(json.loads(path.read_text("utf-8")))

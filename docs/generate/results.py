@@ -27,11 +27,11 @@ PUBLISHED = {
 def headline_table(root: Path) -> str:
     """The published sparse models beside the figures of the papers."""
     rows = []
-    dense = _metrics(root, BASELINE)["macs"]["dense"]
+    dense = metrics_of(root, BASELINE)["macs"]["dense"]
     for name, paper in PUBLISHED.items():
         if not (root / "models" / name / "metrics.json").exists():
             continue
-        found = _metrics(root, name)
+        found = metrics_of(root, name)
         lost, cost = found["against"], found["bytes"]
         rows.append([
             f"[{name}](../models/{name}/README.md)",
@@ -127,7 +127,7 @@ def gates_table(root: Path) -> str:
     models = [name for name in models if not name.endswith("unit")]
     if not models:
         return NOTHING
-    by_model = [_metrics(root, name)["sparsity"]["per_matrix"] for name in models]
+    by_model = [metrics_of(root, name)["sparsity"]["per_matrix"] for name in models]
     halves = list(dict.fromkeys(half for found in by_model for half in found))
     rows = [
         [f"`{half}`", *(_percent(found[half]["weights"]) for found in by_model)]
@@ -148,7 +148,8 @@ def sources_table(root: Path) -> str:
     return _table(["file", "rows", "trained by", "scored on"], rows, "lrll") if rows else NOTHING
 
 
-def _metrics(root: Path, model: str) -> dict[str, Any]:
+def metrics_of(root: Path, model: str) -> dict[str, Any]:
+    """metrics.json of a published model."""
     return json.loads((root / "models" / model / "metrics.json").read_text("utf-8"))
 
 

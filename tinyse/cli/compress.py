@@ -44,7 +44,6 @@ import click
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
-    envvar="TINYSE_COMPRESS_SET",
     help="Override a key.",
 )
 @click.option("--seed", type=int, help="Short for --set train.seed=SEED.")

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from keras import ops
 
 from tinyse.network import backend
 from tinyse.network.build import Parameters, forward
@@ -24,7 +23,7 @@ from tinyse.network.quantised import Activations, quantised_forward
 from tinyse.recipe import Recipe
 from tinyse.training.groups_in_graph import THRESHOLD, Selection
 from tinyse.training.losses import mask_distance, mixed_task
-from tinyse.training.step import OPTIMISERS, clipped, finite_or_zero
+from tinyse.training.step import OPTIMISERS, clipped, finite_or_zero, shrunk
 
 
 @dataclass(frozen=True)
@@ -106,8 +105,7 @@ def make_compress_step(
             weights, norm = clipped(weights, recipe.train.clip_norm)
             # They shrink with the weights all the same: of one burst Adam would remember the
             # square for a thousand steps, in which no threshold moves.
-            shrink = recipe.train.clip_norm / ops.maximum(norm, recipe.train.clip_norm)
-            thresholds = {name: g * shrink for name, g in thresholds.items()}
+            thresholds = shrunk(thresholds, norm, recipe.train.clip_norm)
             gradient = finite_or_zero(weights | thresholds, norm)
             faster = dict.fromkeys(thresholds, knobs["threshold_rate"] / knobs["rate"])
             new = update(state, gradient, knobs["number"], knobs["rate"], faster)

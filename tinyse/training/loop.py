@@ -122,8 +122,10 @@ class _Run:
                 state, loss, norm = step(tuple(self._state), batch, number, rate)
                 loss = float(loss)
                 self._overflows = 0 if math.isfinite(float(norm)) else self._overflows + 1
-                if not math.isfinite(loss) or self._overflows == MOST_OVERFLOWS:
-                    raise self._no_number(loss)
+                if not math.isfinite(loss):
+                    raise self._no_number(f"the loss is {loss}")
+                if self._overflows == MOST_OVERFLOWS:
+                    raise self._no_number(f"no gradient of {MOST_OVERFLOWS} steps was finite")
                 self._state = State(*state)
                 progress.step += 1
                 progress.loss_sum += loss
@@ -143,10 +145,10 @@ class _Run:
         mean = progress.loss_sum / done
         return Told(progress.step, self._steps, loss, mean, progress.best, clock.frames_per_s)
 
-    def _no_number(self, loss: float) -> TinySEError:
+    def _no_number(self, what: str) -> TinySEError:
         step, seed = self._progress.step, self._train.seed
         remedy = "lower train.learning_rate; state/last.npz is the last good state"
-        return TinySEError(f"the loss is {loss} at step {step} (seed {seed})", self._run, remedy)
+        return TinySEError(f"{what} at step {step} (seed {seed})", self._run, remedy)
 
     def _stopped_early(self) -> bool:
         epochs = self._progress.step // self._train.steps_per_epoch
@@ -158,7 +160,7 @@ class _Run:
         gains = [each.si_sdr_gain(self._state.parameters) for each in self._validations]
         gain = sum(gains) / len(gains)
         if not math.isfinite(gain):  # the epoch's last step lost the parameters
-            raise self._no_number(gain)
+            raise self._no_number(f"the loss is {gain}")
         line = {
             "epoch": epoch,
             "step": progress.step,

@@ -64,8 +64,13 @@ def make_step(recipe: Recipe, mean: np.ndarray, std: np.ndarray):
 def clipped(gradient, bound: float):
     """The gradient with its global norm brought down to `bound`, and the norm it had."""
     norm = ops.sqrt(sum(ops.sum(g * g) for g in gradient.values()))
+    return shrunk(gradient, norm, bound), norm
+
+
+def shrunk(gradient, norm, bound: float):
+    """The gradient times what brings a `norm` above `bound` down to it."""
     shrink = bound / ops.maximum(norm, bound)
-    return {name: g * shrink for name, g in gradient.items()}, norm
+    return {name: g * shrink for name, g in gradient.items()}
 
 
 def finite_or_zero(gradient, norm):
