@@ -46,6 +46,7 @@ from docs.generate.results import (
     gates_table,
     headline_table,
     quality_table,
+    shapes_table,
     sources_table,
 )
 from tinyse.pack.activations import tables_c
@@ -60,6 +61,8 @@ PARTS = {
         "headline": headline_table,
         "curves": quality_table,
         "costs of the curves": costs_table,
+        "shapes": shapes_table,
+        "int8": partial(cases_table, name="int8"),
         "sources": sources_table,
         "zeros by matrix": gates_table,
     },

@@ -90,7 +90,7 @@ def costs_table(root: Path) -> str:
 
 
 def shapes_table(root: Path) -> str:
-    """Block shapes at one sparsity."""
+    """What block shapes lose and cost."""
     rows = []
     for row in _rows(root, "shapes"):
         lost = row["against"]
@@ -99,10 +99,11 @@ def shapes_table(root: Path) -> str:
             with_interval(lost["sdr_loss"], lost["sdr_loss_ci95"], 2),
             f"{row['macs']['live']:,}", f"{row['bytes']['native']:,}",
             *(f"{row['instructions'].get(core, 0):,}" for core in CORES),
+            f"{row['cycles'][NPU]:,}",
         ])  # fmt: skip
     heads = ["structure", "zeros", "SDR lost, dB (95 %)", "live", "`native`"]
-    heads += [f"instructions, {name}" for name in CORES.values()]
-    return _table(heads, rows, "lrl" + "r" * 4) if rows else NOTHING
+    heads += [*(f"instructions, {name}" for name in CORES.values()), "cycles, U55-128"]
+    return _table(heads, rows, "lrl" + "r" * 5) if rows else NOTHING
 
 
 def cases_table(root: Path, name: str) -> str:
