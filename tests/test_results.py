@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
-from docs.generate import results
+from docs.generate import heard, results
 
 ROW = {
     "case": "block:4x4, magnitude", "structure": "block:4x4", "method": "magnitude",
@@ -28,6 +29,18 @@ METRICS = {
     "bytes": {"fp32": 3_875_840, "npu_weights": 170_000}, "memory": {"native_flash": 150_000},
     "macs": {"dense": 966_656, "live": 120_832},
     "sparsity": {"per_matrix": {"lstm_0/forget_gate/kernel": {"weights": 0.9688}}},
+}  # fmt: skip
+
+HEARD = {
+    "quantiles": {"5": -1.0, "50": 0.3, "95": 2.0},
+    "by_noise": {
+        "rain": {"rows": 25, "sdr_loss": 0.16}, "clock_tick": {"rows": 26, "sdr_loss": 2.01},
+    },
+    "rows": [{
+        "which": "worst", "id": "valid-0079", "noise_class": "clock_tick", "snr_db": -5.0,
+        "sdr_loss": 18.19, "noise": {"float": -26.4, "sparse": -2.0},
+        "speech": {"float": -0.1, "sparse": -0.1},
+    }],
 }  # fmt: skip
 
 
@@ -86,3 +99,24 @@ def test_without_measurements_a_table_says_so(tmp_path, name) -> None:
     (tmp_path / "models" / "lstm_256").mkdir(parents=True)
     (tmp_path / "models" / "lstm_256" / "metrics.json").write_text(json.dumps(METRICS))
     assert getattr(results, name)(tmp_path) == results.NOTHING
+
+
+def test_what_one_hears_is_told_by_noise_and_by_row(root) -> None:
+    (root / heard.JSON).write_text(json.dumps({"models": {"lstm_256_block4x4": HEARD}}))
+    noises = heard.noises_table(root).splitlines()
+    assert "| of all rows, the median | 0.30 |" in noises
+    assert noises[-2:] == ["| clock tick, 26 rows | 2.01 |", "| rain, 25 rows | 0.16 |"]
+    assert "| clock tick, −5 dB | 18.19 | −26.4 / −2.0 | −0.1 / −0.1 |" in heard.rows_table(root)
+
+
+def test_what_is_left_is_energy_where_one_side_is_louder() -> None:
+    random = np.random.default_rng(3)
+    speech, noise = np.zeros(16_000), np.zeros(16_000)
+    speech[:7000], noise[9000:] = random.standard_normal(7000), random.standard_normal(7000)
+    out = 0.1 * noise + speech
+    assert heard._left(out, noise, speech) == pytest.approx(-20, abs=0.1)
+    assert heard._left(out, speech, noise) == pytest.approx(0, abs=0.1)
+
+
+def test_without_rows_heard_the_tables_say_so(tmp_path) -> None:
+    assert heard.noises_table(tmp_path) == heard.rows_table(tmp_path) == heard.NOTHING

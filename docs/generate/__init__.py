@@ -5,6 +5,8 @@
     python -m docs.generate --costs    profile the published models first (half a minute)
     python -m docs.generate --firmware count and time the C runtime first (a minute)
     python -m docs.generate --collect SWEEP    keep what a finished sweep has measured first
+    python -m docs.generate --heard DIR        score the sparse models row by row first (minutes),
+                                               on recordings in TINYSE_DATA; their sound into DIR
 
     docs/commands.md        the help of every command
     docs/formats.md         the keys of a recipe, from the structures of tinyse/recipe.py
@@ -13,7 +15,7 @@
     docs/quality.md         the peers on the same rows, from the same files; what each choice of
                             training brought, from docs/ablation
     docs/results.md         the published sparse models, from models/*/metrics.json, and the curves
-                            from docs/results/*.json
+                            from docs/results/*.json; what one hears, from docs/heard.json
     docs/sparsity.md        methods and ways to int8 compared, from docs/results/*.json
     docs/results/*.svg      the README's picture and the curves, from the same
     docs/firmware.md        what the C runtime costs, from docs/firmware.json
@@ -35,6 +37,7 @@ from docs.generate.commands import commands_page
 from docs.generate.cost import cost_table
 from docs.generate.curves import curves_svg
 from docs.generate.firmware import firmware_tables
+from docs.generate.heard import noises_table, rows_table
 from docs.generate.models import models_table
 from docs.generate.packages import packages_table
 from docs.generate.peers import peers_table
@@ -65,6 +68,8 @@ PARTS = {
         "int8": partial(cases_table, name="int8"),
         "sources": sources_table,
         "zeros by matrix": gates_table,
+        "noises": noises_table,
+        "rows heard": rows_table,
     },
     "docs/sparsity.md": {
         "methods": partial(cases_table, name="methods"),

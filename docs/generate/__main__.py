@@ -1,7 +1,8 @@
-"""`python -m docs.generate [--check] [--costs] [--firmware] [--collect SWEEP]`."""
+"""`python -m docs.generate [--check] [--costs] [--firmware] [--collect SWEEP] [--heard DIR]`."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from docs.generate import ROOT, pages
 from docs.generate.collect import collect
 from docs.generate.cost import write_costs
 from docs.generate.firmware import write_firmware
+from docs.generate.heard import write_heard
 
 
 def main(check: bool) -> int:
@@ -32,4 +34,7 @@ if __name__ == "__main__":
         write_firmware(ROOT)
     if "--collect" in sys.argv[1:]:
         collect(Path(sys.argv[sys.argv.index("--collect") + 1]), ROOT)
+    if "--heard" in sys.argv[1:]:
+        data = Path(os.environ["TINYSE_DATA"])
+        write_heard(ROOT, data, Path(sys.argv[sys.argv.index("--heard") + 1]))
     sys.exit(main("--check" in sys.argv[1:]))

@@ -47,7 +47,7 @@ def headline_table(root: Path) -> str:
         "model", "SDR lost to the float baseline, dB (95 %)", "U55 weights, bytes",
         "flash on a Cortex-M4, bytes", "live multiply-accumulates", "in the literature",
     ]  # fmt: skip
-    return _table(heads, rows, "llrrrl")
+    return table(heads, rows, "llrrrl")
 
 
 def quality_table(root: Path) -> str:
@@ -64,7 +64,7 @@ def quality_table(root: Path) -> str:
         ])  # fmt: skip
     heads = ["structure", "method", "zeros", "SDR lost, dB (95 %)", "SI-SDR", "ESTOI"]
     heads += [f"SDR at {number(float(snr), 0)} dB" for snr in SNRS]
-    return _table(heads, rows, "llrl" + "r" * 6) if rows else NOTHING
+    return table(heads, rows, "llrl" + "r" * 6) if rows else NOTHING
 
 
 def costs_table(root: Path) -> str:
@@ -86,7 +86,7 @@ def costs_table(root: Path) -> str:
         ])  # fmt: skip
     heads = ["structure", "zeros", "method", *(f"`{account}`" for account in ACCOUNTS)]
     heads += ["dense", "non-zero", "live", *CORES.values(), "U55-128"]
-    return _table(heads, rows, "lrl" + "r" * 12) if rows else NOTHING
+    return table(heads, rows, "lrl" + "r" * 12) if rows else NOTHING
 
 
 def shapes_table(root: Path) -> str:
@@ -103,7 +103,7 @@ def shapes_table(root: Path) -> str:
         ])  # fmt: skip
     heads = ["structure", "zeros", "SDR lost, dB (95 %)", "live", "`native`"]
     heads += [*(f"instructions, {name}" for name in CORES.values()), "cycles, U55-128"]
-    return _table(heads, rows, "lrl" + "r" * 5) if rows else NOTHING
+    return table(heads, rows, "lrl" + "r" * 5) if rows else NOTHING
 
 
 def cases_table(root: Path, name: str) -> str:
@@ -119,7 +119,7 @@ def cases_table(root: Path, name: str) -> str:
         ])  # fmt: skip
     heads = ["zeros", "case", "steps of the run", "SDR lost, dB (95 %)", "SI-SDR", "ESTOI"]
     heads += ["`npu_weights`", "live macs"]
-    return _table(heads, rows, "llrlrrrr") if rows else NOTHING
+    return table(heads, rows, "llrlrrrr") if rows else NOTHING
 
 
 def gates_table(root: Path) -> str:
@@ -134,7 +134,7 @@ def gates_table(root: Path) -> str:
         [f"`{half}`", *(_percent(found[half]["weights"]) for found in by_model)]
         for half in halves
     ]  # fmt: skip
-    return _table(["matrix", *(f"`{name}`" for name in models)], rows, "l" + "r" * len(models))
+    return table(["matrix", *(f"`{name}`" for name in models)], rows, "l" + "r" * len(models))
 
 
 def sources_table(root: Path) -> str:
@@ -146,7 +146,7 @@ def sources_table(root: Path) -> str:
         how = "; ".join(f"{backend}, {kind}, {steps:,} steps" for backend, kind, steps in made)
         listed, count = found[0]["list"], found[0]["list"]["rows"]
         rows.append([f"`{path.name}`", str(len(found)), how, f"{count} rows of `{listed['name']}`"])
-    return _table(["file", "rows", "trained by", "scored on"], rows, "lrll") if rows else NOTHING
+    return table(["file", "rows", "trained by", "scored on"], rows, "lrll") if rows else NOTHING
 
 
 def metrics_of(root: Path, model: str) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.4g} %"
 
 
-def _table(heads: list[str], rows: Iterable[list[str]], sides: str) -> str:
+def table(heads: list[str], rows: Iterable[list[str]], sides: str) -> str:
     """A table in Markdown; sides : l or r per column."""
     rule = ["---:" if side == "r" else "---" for side in sides]
     return "\n".join(f"| {' | '.join(line)} |" for line in (heads, rule, *rows))

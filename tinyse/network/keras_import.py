@@ -14,12 +14,15 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from tinyse.errors import MissingExtra
+from tinyse.network.memory import keep_freed_memory
 
 
 def import_keras() -> ModuleType:
     """Keras on the backend of KERAS_BACKEND, TensorFlow unless set; MissingExtra without it."""
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if os.environ["KERAS_BACKEND"] == "jax":
+        keep_freed_memory()
     try:
         with _held_back():
             import keras
