@@ -124,6 +124,17 @@ def test_exactly_as_many_are_kept_and_ties_fall_to_the_first(seed, size):
         assert set(np.flatnonzero(keep)) == set(ranked[:count])
 
 
+@given(st.integers(0, 999), st.integers(1, 12))
+def test_the_first_then_norms_then_ties_then_places_decide(seed, size):
+    random = np.random.default_rng(seed)
+    norms, ties = random.integers(0, 3, (2, size)).astype(float)
+    first = random.random(size) < 0.3
+    for count in range(size + 1):
+        keep = keep_exactly(norms, count, ties, first)
+        ranked = sorted(range(size), key=lambda i: (~first[i], -norms[i], -ties[i], i))
+        assert set(np.flatnonzero(keep)) == set(ranked[:count])
+
+
 def test_ties_are_told_apart_before_places_and_the_first_come_first():
     norms = np.array([1.0, 1.0, 1.0, 2.0])
     ties = np.array([0.0, 5.0, 3.0, 0.0])
