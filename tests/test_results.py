@@ -38,8 +38,8 @@ HEARD = {
     },
     "rows": [{
         "which": "worst", "id": "valid-0079", "noise_class": "clock_tick", "snr_db": -5.0,
-        "sdr_loss": 18.19, "noise": {"float": -26.4, "sparse": -2.0},
-        "speech": {"float": -0.1, "sparse": -0.1},
+        "sdr_loss": 18.19, "noise": {"dense": -26.4, "sparse": -2.0},
+        "speech": {"dense": -0.1, "sparse": -0.1},
     }],
 }  # fmt: skip
 

@@ -4,7 +4,8 @@ python -m docs.generate --heard DIR    score the published sparse models row by 
                                        validation list first, and write the rows' sound into DIR
 
 A row's loss is paired with the float network.  What is left of noise and of speech is energy out
-over energy in, over the bins of the spectrogram where one is 10 dB above the other.
+over energy in, over the bins of the spectrogram where one is 10 dB above the other, through the
+dense int8 file and the sparse one.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ QUANTILES = {
     "50": "the median",
     "95": "a twentieth loses more than",
 }
-SIDES = ("float", "sparse")
+SIDES = ("dense", "sparse")
 
 
 def write_heard(root: Path, data: Path, sound: Path) -> None:
@@ -82,7 +83,7 @@ def rows_table(root: Path) -> str:
             lost = number(row["sdr_loss"], 2)
             lines.append([f"`{name}`", row["which"], f"`{row['id']}`", noise, lost, *left])
     heads = ["model", "row", "id", "noise, SNR", "SDR lost, dB"]
-    heads += ["noise left, float / sparse, dB", "speech left, float / sparse, dB"]
+    heads += ["noise left, dense / sparse, dB", "speech left, dense / sparse, dB"]
     return table(heads, lines, "llllrrr") if lines else NOTHING
 
 
