@@ -17,7 +17,7 @@ from tinyse.audio.lists import MixtureList, read_list
 from tinyse.cli import main
 from tinyse.errors import InputError
 from tinyse.files import packaged, sha256
-from tinyse.publish import publish
+from tinyse.publish import add_seed, publish
 
 pytest.importorskip("jinja2")
 RECORD = {"seed": 3, "valid_si_sdr_gain": 7.5, "steps": 10}
@@ -81,6 +81,38 @@ def test_the_best_of_several_seeds_is_published_and_all_are_named(
     assert [line["seed"] for line in metrics["seeds"]] == [4, 3, 5]
     assert metrics["training"]["seed"] == 4
     assert all(line["bytes"] == metrics["bytes"]["tflite"] for line in metrics["seeds"])
+
+
+def test_a_seed_is_added_to_a_published_model(
+    run, tmp_path, tiny_corpus, without_tensorflow
+) -> None:
+    test, other = (read_list(tiny_corpus / f"mixtures_{split}.csv") for split in ("test", "valid"))
+    folder = tmp_path / "small"
+    publish(run, folder, test, minutes=2)
+    before = (folder / "metrics.json").read_bytes()
+    worse, better = with_seed(run, 4, 7.1), with_seed(run, 5, 7.9)
+    refused = [(run, test, "line for seed 3"), (worse, other, "is not"), (better, test, "better")]
+    for each, listed, why in refused:
+        with pytest.raises(InputError, match=why):
+            add_seed(each, folder, listed)
+    assert (folder / "metrics.json").read_bytes() == before
+    metrics = add_seed(worse, folder, test)
+    assert json.loads((folder / "metrics.json").read_text()) == metrics
+    assert [line["seed"] for line in metrics["seeds"]] == [3, 4]
+    card = (folder / "README.md").read_text("utf-8")
+    assert "| 4 | 7.100 |" in card and "other seeds" in card
+
+
+def test_seeds_of_a_compressed_model_may_end_in_other_shapes(run, tmp_path, tiny_corpus) -> None:
+    test, runs = read_list(tiny_corpus / "mixtures_test.csv"), [run, with_seed(run, 4, 7.9)]
+    for units, each in zip((24, 23), runs, strict=True):
+        recipe = each / "recipe.toml"
+        text = recipe.read_text().replace("24", str(units))
+        recipe.write_text(text + "[compress]\nsource = 'nobody'\n")
+    assert [each.name for each in publishing._best_first(runs)] == ["seed_4", "run"]
+    recipe.write_text(recipe.read_text() + "steps = 7\n")
+    with pytest.raises(InputError, match="another recipe"):
+        publish(run, tmp_path / "x", test, seeds=runs[1:])
 
 
 def test_runs_of_different_recipes_are_not_seeds_of_one(run, tmp_path, tiny_corpus) -> None:

@@ -22,6 +22,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from tinyse import features
 from tinyse.audio.lists import MixtureList, render
 from tinyse.audit import inspect
@@ -34,7 +36,7 @@ from tinyse.evaluate import FLOAT, PEERS, TWIN, evaluate
 from tinyse.export import MANIFEST, export_model, golden
 from tinyse.files import packaged, read_bytes, read_json, sha256, write_bytes, write_json
 from tinyse.pack.files import native_bytes
-from tinyse.recipe import read_recipe
+from tinyse.recipe import Network, Recipe, read_recipe
 from tinyse.report.card import find_published, write_card
 from tinyse.tflite.check import load
 
@@ -71,9 +73,7 @@ def publish(
     """
     runs = [run, *seeds]
     for each in runs:
-        for name in COPIED:
-            if not (each / name).is_file():
-                raise InputError(f"has no {name}", each, "finish the run first")
+        _refuse_unfinished(each)
     run, *seeds = _best_first(runs)
     if (folder / "metrics.json").exists() and not force:
         raise InputError("is published already", folder, "give --force to replace it")
@@ -100,16 +100,57 @@ def publish(
     return metrics
 
 
+def _refuse_unfinished(run: Path) -> None:
+    for name in COPIED:
+        if not (run / name).is_file():
+            raise InputError(f"has no {name}", run, "finish the run first")
+
+
 def _best_first(runs: list[Path]) -> list[Path]:
     """By validation; InputError for runs that differ in more than their seed."""
     if len(runs) == 1:
         return runs
-    recipes = [read_recipe(each / "recipe.toml", ("train.seed=0",)) for each in runs]
+    recipes = [_asked(each) for each in runs]
     for each, recipe in zip(runs, recipes, strict=True):
         if recipe != recipes[0]:
             raise InputError(f"has another recipe than {runs[0]}", each, "publish it on its own")
     gains = {each: read_json(each / "run.json")["valid_si_sdr_gain"] for each in runs}
     return sorted(runs, key=lambda each: -gains[each])
+
+
+def _asked(run: Path) -> Recipe:
+    """Its recipe but for the seed and the shape that is left, which a seed may decide."""
+    recipe = read_recipe(run / "recipe.toml", ("train.seed=0",))
+    return recipe if recipe.compress is None else msgspec.structs.replace(recipe, network=Network())
+
+
+def add_seed(
+    run: Path,
+    name: str | Path,
+    mixtures: MixtureList,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Score one more seed of a published model, which stays what it is; returns metrics.json.
+
+    Adds a line to `seeds`, and makes the card again.  Raises InputError, and writes nothing, for a
+    run of another recipe, a seed that has its line, a list that is not the headline one, and a run
+    that is better by validation: that one is to be published.
+    """
+    folder = find_published(name)
+    _refuse_unfinished(run)
+    metrics, seed = read_json(folder / "metrics.json"), read_json(run / "run.json")["seed"]
+    if any(line["seed"] == seed for line in metrics["seeds"]):
+        raise InputError(f"has a line for seed {seed}", folder, "give a run with another seed")
+    if mixtures.sha256 != metrics["list"]["sha256"]:
+        what = f"is not {metrics['list']['name']} that the model was measured on"
+        raise InputError(what, mixtures.name, "give that list")
+    if _best_first([folder, run])[0] != folder:
+        what = f"is better by validation than {folder.name}"
+        raise InputError(what, run, "publish both runs anew, with --force")
+    metrics["seeds"].append(_seed(run, mixtures, _reference(folder), progress))
+    write_json(folder / "metrics.json", metrics)
+    write_card(folder, force=True)
+    return metrics
 
 
 def _seed(

@@ -155,7 +155,8 @@ class Compress(Table, frozen=True):
     schedule: Literal["PolynomialDecay", "ConstantSparsity"] = "PolynomialDecay"  # of TF-MOT
     power: Positive = 3.0  # of PolynomialDecay; learned follows the same path
     update_every: Count = 20  # steps between choices of groups
-    distil: NotNegative = 100.0  # weight of the distance to the float network's mask
+    distil: NotNegative = 100.0  # weight of the distance to the teacher's mask
+    teacher: str = ""  # a run or a model that is followed; the source, where none is named
     distil_share: Share = 1.0  # of the steps; what is left of them follows the loss alone
     validate_every: Count = 500  # steps
     # Learned thresholds: how many e-foldings they can move in a ramp, width of the sigmoid at both

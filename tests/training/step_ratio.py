@@ -73,7 +73,9 @@ def _steps(recipe: Recipe) -> dict[str, Callable[[], None]]:
     steps = {"float": lambda: np.asarray(plain(start, drawn, knobs["number"], rate)[1])}
     for name, (selects, distils) in PHASES.items():
         chosen = selection if selects else None
-        made = make_compress_step(recipe, Activations.of(floats), given, chosen, distils)
+        made = make_compress_step(
+            recipe, Activations.of(floats), given, chosen, recipe.network if distils else None
+        )
         state = tuple(State.fresh(_with_thresholds(parameters) if selects else parameters))
         steps[name] = lambda made=made, state=state: np.asarray(made(state, drawn, fixed, knobs)[1])
     return steps

@@ -15,9 +15,11 @@ import pytest
 pytest.importorskip("tensorflow")
 
 from tests.network_maker import float_weights
+from tinyse.files import sha256
 from tinyse.quant import IntegerLSTM, quantise_network, read_weights
 from tinyse.recipe import read_recipe
-from tinyse.sparsity.groups import live_groups, parse_structure
+from tinyse.sparsity.dead import lean
+from tinyse.sparsity.groups import halves, live_groups, parse_structure
 
 RECIPE = """
 schema = 1
@@ -74,10 +76,16 @@ def matrices(network):
             yield layer.kernel
 
 
-def groups_left(folder, structure) -> tuple[int, int]:
-    """Live and all groups in the exported file."""
-    live = [live_groups(parse_structure(structure), array) for array in matrices(integer(folder))]
-    return sum(int(groups.sum()) for groups in live), sum(groups.size for groups in live)
+def groups_left(folder, structure) -> int:
+    """Live groups in the exported file."""
+    live = (live_groups(parse_structure(structure), array) for array in matrices(integer(folder)))
+    return sum(int(groups.sum()) for groups in live)
+
+
+def groups_of(weights, structure) -> int:
+    """All groups of a network that is still dense."""
+    grids = (parse_structure(structure).grid(matrix.shape) for matrix in halves(weights).values())
+    return sum(down * across for down, across in grids)
 
 
 @pytest.mark.slow
@@ -119,11 +127,14 @@ def in_the_file(folder, structure, level):
         return
     by_half = level["shares"]
     assert {"lstm_0/kernel/i", "lstm_1/recurrent/o", "dense_0/kernel"} < set(by_half)
-    left, total = groups_left(folder, structure)
-    kept = total - int(asked * total + 0.5)
-    assert level["sparsity"] == 1 - kept / total
-    # More than asked is never alive; single weights that stay may be rounded to zero.
+    left, total = groups_left(folder, structure), groups_of(float_weights(*SIZES), structure)
+    kept = round((1 - level["sparsity"]) * total)
+    # Exactly what was asked, less what led to dead units; single weights may be rounded to zero.
+    assert 0.9 * (1 - asked) * total < kept <= total - int(asked * total + 0.5)
     assert left == kept if structure != "weight" else 0.98 * kept <= left <= kept
+    with np.load(folder / "weights.npz") as file:
+        shape = {layer.name: layer.units for layer in network.layers[:-1]}
+        assert lean(dict(file), parse_structure(structure))[1] == shape
 
 
 @pytest.mark.slow
@@ -162,8 +173,8 @@ def test_energy_shares_sparsity_out_in_its_own_way(compress, tmp_path, method):
         run = tmp_path / way
         done = compress(run, *asked, "--set", f"compress.share_by='{way}'")
         assert done.returncode == 0, done.stderr
-        live, groups = groups_left(run, "block:4x4")
-        assert live == round(0.25 * groups)
+        groups = groups_of(float_weights(*SIZES), "block:4x4")
+        assert groups_left(run, "block:4x4") == round(0.25 * groups)
         found[way] = [int(np.count_nonzero(array)) for array in matrices(integer(run))]
     assert found["energy"] != found["table"]
 
@@ -201,10 +212,22 @@ def test_a_compressed_run_can_be_compressed_again(compress, source, tmp_path, ti
     command += ["--data", str(tiny_corpus), "-o", str(tmp_path / "second"), "--steps", "8"]
     command += ["--structure", "block:2x2", "--sparsity", "0.5", "--method", "learned"]
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+
+    def again(teacher):
+        words = [*command, "--set", f"compress.teacher='{teacher}'"]
+        return subprocess.run(words, env=environment, capture_output=True, text=True)
+
+    missing = again("nobody")
+    assert missing.returncode == 2 and "nobody" in missing.stderr
+    assert not (tmp_path / "second").exists()
+    done = again(source)  # of more units than what it teaches
     assert done.returncode == 0, done.stderr
-    left, total = groups_left(tmp_path / "second", "block:2x2")
-    assert left <= total - int(0.5 * total + 0.5)
+    record = json.loads((tmp_path / "second" / "run.json").read_text())
+    assert record["teacher_sha256"] == sha256(source / "weights.npz")
+    assert record["source_sha256"] == sha256(tmp_path / "first" / "weights.npz")
+    with np.load(tmp_path / "first" / "weights.npz") as file:
+        total = groups_of(dict(file), "block:2x2")
+    assert groups_left(tmp_path / "second", "block:2x2") <= total - int(0.5 * total + 0.5)
 
 
 @pytest.mark.slow

@@ -33,7 +33,12 @@ import click
     help="RUN is a published model: measure bytes, instructions and memory of its file again, and"
     " keep its quality.",
 )
-def command(runs, output, listed, data, force, refresh) -> None:
+@click.option(
+    "--seed-of",
+    metavar="MODEL",
+    help="A published model: score RUN, another seed of it, on the --list of its headline figures.",
+)
+def command(runs, output, listed, data, force, refresh, seed_of) -> None:
     """Export RUN, measure the file on the test lists, write its golden vectors and its card.
 
     Of several runs, which differ in their seed alone, the best by validation is published.
@@ -43,6 +48,9 @@ def command(runs, output, listed, data, force, refresh) -> None:
         return
     if not listed:
         raise click.UsageError("give --list, a test list to measure on")
+    if seed_of is not None:
+        _add_seed(runs, seed_of, listed, data, output or force)
+        return
     _publish(runs, output, listed, data, force)
 
 
@@ -54,6 +62,22 @@ def _refresh(model: Path, others: object) -> None:
     metrics = refresh(model, _notice)
     for core, count in metrics.get("instructions", {}).items():
         click.echo(f"{model}: {core}: {count:,} instructions a frame")
+
+
+def _add_seed(runs, model, listed, data, others: object) -> None:
+    from tinyse.cli.evaluate import chosen_list
+    from tinyse.cli.progress import bar
+    from tinyse.publish import add_seed
+
+    if others or len(runs) > 1 or len(listed) > 1:
+        raise click.UsageError("--seed-of takes one RUN and one --list")
+    with bar("rows") as tell:
+        metrics = add_seed(runs[0], model, chosen_list(listed[0], data), tell)
+    line = metrics["seeds"][-1]
+    click.echo(
+        f"{model}: seed {line['seed']}: SDR gain {line['sdr_gain']:.2f} dB,"
+        f" {line['sdr_loss']:.3f} dB lost"
+    )
 
 
 def _notice(line: str) -> None:

@@ -253,7 +253,9 @@ def _trained(
         raise InputError("is needed by this method", "--data", "name the folder of the corpus")
     from tinyse.training.compress import train_compressed
 
-    record = train_compressed(recipe, weights, data, run, resume, force, tell)
+    named = _settings(recipe).teacher
+    teacher = _folder(named) / "weights.npz" if named else None
+    record = train_compressed(recipe, weights, data, run, resume, force, tell, teacher)
     record |= {"padded": Pruning(_arrays(weights), _settings(recipe)).padded}
     if budget is not None:
         record["budget"] = _spent(budget, _arrays(run / "weights.npz"))

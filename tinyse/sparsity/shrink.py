@@ -61,15 +61,6 @@ def units_to_keep(
     }
 
 
-def unread_units(weights: Weights) -> dict[str, NDArray[np.bool_]]:
-    """Units of each free space that nobody reads: every weight that would is zero."""
-    found = {}
-    for name, space in free_spaces(weights).items():
-        readers = [weights[axis.array] for axis in space.columns]  # units along axis 0
-        found[name] = ~np.any([reader.any(axis=1) for reader in readers], axis=0)
-    return found
-
-
 def shrink(weights: Weights, keep: Keep) -> tuple[dict[str, NDArray], dict[str, int]]:
     """The weights without the units that `keep` (space -> bool [units]) leaves out, and all widths.
 

@@ -26,6 +26,7 @@ from tinyse.sparsity.choice import (
     norms_of,
     sparsity_of,
 )
+from tinyse.sparsity.dead import connected_units, without_dead
 from tinyse.sparsity.groups import Weights, parse_structure
 from tinyse.sparsity.learned import Controller, cut, held_back, in_time, kept, start
 from tinyse.sparsity.magnitude import updates
@@ -91,6 +92,13 @@ class Chooser:
         """Share of groups that is gone; for units, of weights."""
         return sparsity_of(self._weights, self.structure, self.keep)
 
+    def units(self) -> Keep:
+        """Which units of every layer are left once the choice is made."""
+        if self.structure.kind == "unit":
+            return self.keep
+        masks = {name: np.asarray(mask) for name, mask in self.masks.items()}
+        return connected_units(masks, self.structure)
+
     def refuse_short(self, level: Level, run: Path) -> None:
         """TinySEError that says by how much a level ended short of its sparsity, if it did."""
         missing = level.sparsity - self.sparsity()
@@ -151,15 +159,17 @@ class Chooser:
         return parameters
 
     def _fix(self, level: Level, parameters: Parameters) -> None:
-        """The last choice of a level, exact to the group."""
+        """The last choice of a level, exact to the group but for those that lead to dead units."""
         if not self._learned:
-            self._choose(self._by_magnitude(level, parameters, level.sparsity))
-            self.before_cut = self.sparsity()
-            return
-        norms, thresholds = self._norms(parameters), _thresholds(parameters)
-        self._choose(kept(norms, thresholds))
-        self.before_cut = self.sparsity()
-        self._choose(cut(self._weights, self.structure, norms, thresholds, level.sparsity))
+            keep = before = self._by_magnitude(level, parameters, level.sparsity)
+        else:
+            norms, thresholds = self._norms(parameters), _thresholds(parameters)
+            before = kept(norms, thresholds)
+            keep = cut(self._weights, self.structure, norms, thresholds, level.sparsity)
+        self.before_cut = sparsity_of(self._weights, self.structure, before)
+        if self.structure.kind != "unit":
+            keep = without_dead(self._weights, self.structure, keep)
+        self._choose(keep)
 
     def _by_magnitude(self, level: Level, parameters: Parameters, sparsity: float) -> Keep:
         share = sparsity / level.sparsity

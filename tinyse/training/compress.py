@@ -66,25 +66,34 @@ def train_compressed(
     resume: bool = False,
     force: bool = False,
     tell: Tell = lambda told: None,
+    teacher: Path | None = None,
 ) -> dict:
     """Compress the network in `weights` (a weights.npz) as `recipe.compress` says, into `run`.
+
+    teacher : weights of the network whose mask is followed, if it is not that one
 
     Returns the contents of `run.json`.  Raises InputError, and writes nothing, for a sparsity or a
     structure that the network cannot have; TinySEError if a level ends short of its sparsity.
     `resume` and `force` are those of `loop.train`.
     """
     source = _Source.read(weights)
+    teacher = teacher or weights
+    taught = _Source.read(teacher)
+    if any(not np.array_equal(a, b) for a, b in zip(taught.statistics, source.statistics)):
+        what = "was trained on other statistics of the features than the network it teaches"
+        raise InputError(what, teacher, "name the network that was compressed first")
     recipe = msgspec.structs.replace(recipe, network=source.network)
     find_cpu_calls(recipe.train.precision)  # refused before anything is written
     corpus = read_manifest(data / recipe.data.manifest)
     names = filter(None, (recipe.data.valid_list, recipe.data.rooms_list))
     valid = [find_list(name, data) for name in names]
-    record = provenance(recipe, corpus, valid) | {"source_sha256": sha256(weights)}
+    shas = {"source_sha256": sha256(weights), "teacher_sha256": sha256(teacher)}
+    record = provenance(recipe, corpus, valid) | shas
     if resume:
         same_run(run / "run.json", record, force)
     elif (run / "run.json").exists() and not force:
         raise InputError("holds a run already", run, "use --resume, --force or another folder")
-    going = _Compression(recipe, source, corpus, valid, run, resume, tell)  # may still refuse
+    going = _Compression(recipe, source, taught, corpus, valid, run, resume, tell)  # may still refuse
     if not resume:
         clear(run, *MADE)
     write_text(run / "recipe.toml", to_toml(recipe))
@@ -97,7 +106,7 @@ def train_compressed(
 
 @dataclass
 class _Source:
-    """The float network that a run starts from, which is also its teacher.
+    """A float network that a run starts from, or whose mask it follows.
 
     weights : all arrays of its weights.npz; activations : by its ranges, for the whole run
     """
@@ -118,6 +127,11 @@ class _Source:
             arrays = {name: file[name] for name in file.files}
         normalisation = Normalisation(floats.mean, floats.std)
         return cls(arrays, _table_of(floats, path), Activations.of(floats), normalisation)
+
+    @property
+    def statistics(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and deviation of every feature, [128] each."""
+        return self.normalisation.mean, self.normalisation.std
 
     @property
     def parameters(self) -> Parameters:
@@ -147,6 +161,7 @@ class _Compression:
         self,
         recipe: Recipe,
         source: _Source,
+        taught: _Source,
         corpus: Corpus,
         valid: list[MixtureList],
         run: Path,
@@ -154,17 +169,17 @@ class _Compression:
         tell: Tell,
     ) -> None:
         self._recipe, self._settings, self._run = recipe, recipe.compress, run
-        self._source, self._levels = source, levels(recipe.compress)
+        self._source, self._taught, self._levels = source, taught.network, levels(recipe.compress)
         self._chooser = Chooser(self._settings, self._levels, source.parameters, {})
         self._pools = pools.decode(corpus, tell=preparing(tell, "recordings decoded"))
         last = run / "state" / "last.npz"
         if resume and last.exists():
             self._state, self._progress, fixed = checkpoint.load(last)
             self._chooser.take_up(fixed)
-            source.weights |= part_of(fixed, "teacher")
+            source.weights |= part_of(fixed, "source")
         else:
             self._begin(tell)
-        self._teacher = {k: ops.convert_to_tensor(v) for k, v in source.parameters.items()}
+        self._teacher = {k: ops.convert_to_tensor(v) for k, v in taught.parameters.items()}
         self._overflows = 0
         self._compiled: dict[tuple[bool, bool, bool], Callable] = {}
         bits = self._settings.weight_bits
@@ -201,7 +216,7 @@ class _Compression:
     def _scan(self, tell: Tell) -> dict[str, Curve]:
         """What each half loses alone, in dB of the loss, on batches no training sees."""
         recipe, source = self._recipe, self._source
-        statistics = source.normalisation.mean, source.normalisation.std
+        statistics = source.statistics
 
         def of_batch(parameters, batch):
             with products_in(recipe.train.precision):
@@ -282,11 +297,10 @@ class _Compression:
         """The compiled step of a phase, compiled when it is first asked for."""
         phase = selects, distils, frozen
         if phase not in self._compiled:
-            source = self._source
-            statistics = source.normalisation.mean, source.normalisation.std
-            selection = self._chooser.selection() if selects else None
+            source, selection = self._source, self._chooser.selection() if selects else None
+            taught = self._taught if distils else None
             self._compiled[phase] = make_compress_step(
-                self._recipe, source.activations, statistics, selection, distils, frozen
+                self._recipe, source.activations, source.statistics, selection, taught, frozen
             )
         return self._compiled[phase]
 
@@ -332,8 +346,8 @@ class _Compression:
         write_text(log, "".join(line for line in lines if json.loads(line)["step"] <= step))
 
     def _save(self, name: str) -> None:
-        teacher = {f"teacher/{key}": value for key, value in self._source.parameters.items()}
-        fixed = self._chooser.arrays() | teacher
+        source = {f"source/{key}": value for key, value in self._source.parameters.items()}
+        fixed = self._chooser.arrays() | source
         checkpoint.save(self._run / "state" / f"{name}.npz", self._state, self._progress, fixed)
 
     def _end_level(self, level: Level) -> None:
@@ -361,9 +375,7 @@ class _Compression:
             with self._feed(*calibrate.STEPS) as feed:
                 statistics = source.normalisation
                 weights |= calibrate.ranges(self._recipe.network, used, feed, statistics)
-        if chooser.structure.kind == "unit":
-            weights, _ = shrink(weights, chooser.keep)
-        return weights
+        return shrink(weights, chooser.units())[0]
 
     def _result(self, level: Level) -> dict:
         progress, chooser = self._progress, self._chooser

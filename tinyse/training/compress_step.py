@@ -20,7 +20,7 @@ from tinyse.network.integers import straight_through
 from tinyse.network.masked import masked_forward
 from tinyse.network.precision import products_in
 from tinyse.network.quantised import Activations, quantised_forward
-from tinyse.recipe import Recipe
+from tinyse.recipe import Network, Recipe
 from tinyse.training.groups_in_graph import THRESHOLD, Selection
 from tinyse.training.losses import mask_distance, mixed_task
 from tinyse.training.step import OPTIMISERS, clipped, finite_or_zero, shrunk
@@ -58,18 +58,19 @@ def make_compress_step(
     activations: Activations,
     statistics: tuple[np.ndarray, np.ndarray],
     selection: Selection | None = None,
-    distils: bool = False,
+    taught_by: Network | None = None,
     frozen: bool = False,
 ):
     """A compiled `step(state, batch, fixed, knobs) -> state, loss, gradient_norm`.
 
     statistics : mean, std [128] of the features
     selection : makes the masks from the parameters' thresholds; without, `fixed["masks"]` holds
+    taught_by : the table of the network in `fixed["teacher"]`, while its mask is followed
     frozen : the choice is fixed: what is out learns nothing more, and the optimiser sees what is
         in alone (a step that is orthogonalised with the rest would mostly move the rest)
-    fixed : {"masks": array -> [n, m], "teacher": the float network's parameters}
+    fixed : {"masks": array -> [n, m], "teacher": a float network's parameters}
     """
-    network, settings = recipe.network, recipe.compress
+    settings = recipe.compress
     mean, std = statistics
     update = OPTIMISERS[recipe.train.optimiser]
     masks_of = forward_pass(recipe, activations)
@@ -83,10 +84,10 @@ def make_compress_step(
         mask = masks_of(parameters, masks, frames)
         task = drawn.loss_of(mask)
         total = task + knobs["penalty"] * kept
-        if distils:
+        if taught_by is not None:
             # Rows are drawn alike, so half of them stand for all, at half the teacher's cost.
             rows = -(-frames.shape[0] // 2)
-            taught = forward(network, fixed["teacher"], frames[:rows])
+            taught = forward(taught_by, fixed["teacher"], frames[:rows])
             total = total + settings.distil * mask_distance(mask[:rows], taught)
         return straight_through(task, total)
 
