@@ -8,7 +8,7 @@ from typing import Any
 
 MINUS = "\N{MINUS SIGN}"
 HEAD = """\
-| model | zeros | file, bytes | flash, bytes | instructions | SDR gain, dB (95 %) | SI-SDR gain, dB | SDR lost, dB (95 %) |
+| model | non-zero weights | file, bytes | flash, bytes | instructions | SDR gain, dB (95 %) | SI-SDR gain, dB | SDR lost, dB (95 %) |
 |---|---:|---:|---:|---:|---|---:|---|
 """  # noqa: E501 - a table
 COSTS = """\
@@ -31,7 +31,7 @@ def _row(name: str, metrics: dict[str, Any]) -> str:
     quality, against = metrics["quality"], metrics["against"]
     cells = (
         f"[{name}](models/{name}/README.md)",
-        f"{100 * metrics['sparsity']['weights']:.0f} %",
+        f"{metrics['macs']['nonzero']:,}",
         f"{metrics['bytes']['tflite']:,}",
         _counted(metrics["memory"].get("native_flash")),
         _counted(metrics.get("instructions", {}).get("cortex_m4")),

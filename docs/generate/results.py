@@ -7,8 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from docs.generate.collect import NPU
 from docs.generate.models import number, with_interval
+from tinyse.recipe import read_recipe
+from tinyse.sparsity.groups import halves
 
 BASELINE = "lstm_256"
 CORES = {"cortex_m4": "M4", "cortex_m55": "M55"}
@@ -39,15 +44,23 @@ def headline_table(root: Path) -> str:
             f"{cost['npu_weights']:,}",
             f"{found['memory'].get('native_flash', 0):,}",
             f"{found['macs']['live']:,} ({dense / found['macs']['live']:.1f}x fewer)",
+            ", ".join(map(str, _units(root, name))),
             paper,
         ])  # fmt: skip
     if not rows:
         return NOTHING
     heads = [
         "model", "SDR lost to the float baseline, dB (95 %)", "U55 weights, bytes",
-        "flash on a Cortex-M4, bytes", "live multiply-accumulates", "in the literature",
+        "flash on a Cortex-M4, bytes", "live multiply-accumulates",
+        f"units left of {', '.join(map(str, _units(root, BASELINE)))}", "in the literature",
     ]  # fmt: skip
-    return table(heads, rows, "llrrrl")
+    return table(heads, rows, "llrrrll")
+
+
+def _units(root: Path, model: str) -> tuple[int, ...]:
+    """Of its hidden layers, in order."""
+    network = read_recipe(root / "models" / model / "recipe.toml").network
+    return *network.lstm, *network.gru, *network.dense
 
 
 def quality_table(root: Path) -> str:
@@ -123,18 +136,23 @@ def cases_table(root: Path, name: str) -> str:
 
 
 def gates_table(root: Path) -> str:
-    """Share of zeros in every gate half of the published sparse models."""
+    """Share of the dense network's weights that are left, of every gate half, of sparse models."""
     models = [name for name in PUBLISHED if (root / "models" / name / "metrics.json").exists()]
     models = [name for name in models if not name.endswith("unit")]
     if not models:
         return NOTHING
-    by_model = [metrics_of(root, name)["sparsity"]["per_matrix"] for name in models]
-    halves = list(dict.fromkeys(half for found in by_model for half in found))
+    dense = _halves(root, BASELINE)
+    by_model = [_halves(root, name) for name in models]
     rows = [
-        [f"`{half}`", *(_percent(found[half]["weights"]) for found in by_model)]
-        for half in halves
+        [f"`{half}`", *(f"{100 * np.count_nonzero(x[half]) / matrix.size:.1f} %" for x in by_model)]
+        for half, matrix in dense.items()
     ]  # fmt: skip
     return table(["matrix", *(f"`{name}`" for name in models)], rows, "l" + "r" * len(models))
+
+
+def _halves(root: Path, model: str) -> dict[str, NDArray]:
+    with np.load(root / "models" / model / "weights.npz") as file:
+        return halves({name: file[name] for name in file.files})
 
 
 def sources_table(root: Path) -> str:
