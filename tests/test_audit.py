@@ -76,6 +76,28 @@ def test_byte_accounts(path, network):
     assert found["bound"] == pytest.approx(bits / 8, abs=1)
 
 
+def test_dead_units_are_counted(network, tmp_path):
+    assert _dead(network, tmp_path) == {"lstm_0": 0, "lstm_1": 0, "dense_0": 0, "mask": 0}
+    *before, dense, mask = network.layers
+    kernel = mask.kernel.copy()
+    kernel[:, 1:3] = 0  # two of the dense units lead nowhere ..
+    deaf = dense.kernel.copy()
+    deaf[[0, 3, 4]] = 0  # .. and nobody else hears the LSTM
+    layers = (
+        *before,
+        dataclasses.replace(dense, kernel=deaf),
+        dataclasses.replace(mask, kernel=kernel),
+    )
+    everything = {"lstm_0": 9, "lstm_1": 7, "dense_0": 2, "mask": 0}
+    assert _dead(dataclasses.replace(network, layers=layers), tmp_path) == everything
+
+
+def _dead(network, folder):
+    path = folder / "dead.tflite"
+    path.write_bytes(serialise(network))
+    return {layer["name"]: layer["dead_units"] for layer in inspect(path)["layers"]}
+
+
 def test_accounts_of_decode_and_of_the_microNPU(path, network):
     from tinyse.weight_encoder import encoded_bytes
 

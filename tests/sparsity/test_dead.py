@@ -12,9 +12,15 @@ from tinyse.runtimes.oracle import Oracle
 from tinyse.sparsity.budget import budgets
 from tinyse.sparsity.calibration import forward
 from tinyse.sparsity.choice import array_masks, by_budget, everything, norms_of
-from tinyse.sparsity.dead import connected_units, lean, living_units, without_dead
+from tinyse.sparsity.dead import connected_units, fullest, lean, living_units, without_dead
 from tinyse.sparsity.graph import free_spaces
-from tinyse.sparsity.groups import apply_masks, expand, halves, live_groups, parse_structure
+from tinyse.sparsity.groups import (
+    apply_masks,
+    expand,
+    halves,
+    live_groups,
+    parse_structure,
+)
 
 NETWORKS = {"lstm": float_weights((24, 16), (12,), 20, 16), "gru": gru_weights((24, 16), 20, 16)}
 
@@ -66,6 +72,24 @@ def test_every_byte_of_the_file_is_that_of_the_sparse_one(tmp_path):
     x = frames(500, 5, 20)
     outputs = [Oracle(quantised(each, tmp_path)).run(x) for each in (big, small)]
     assert np.array_equal(*outputs)
+
+
+@pytest.mark.parametrize("text", ["weight", "block:4x4"])
+def test_what_dead_units_had_goes_to_others(text):
+    weights, structure = NETWORKS["lstm"], parse_structure(text)
+    norms = norms_of(weights, structure)
+    for sparsity in (0.5, 0.9, 0.95):
+
+        def choose(asked):
+            return by_budget(weights, structure, norms, dict.fromkeys(norms, asked))
+
+        most = sum(int(part.sum()) for part in choose(sparsity).values())
+        plain = without_dead(weights, structure, choose(sparsity))
+        found = fullest(choose, weights, structure, sparsity)
+        counts = [sum(int(part.sum()) for part in keep.values()) for keep in (plain, found)]
+        assert max(counts[0], 0.97 * most) <= counts[1] <= most
+        again = without_dead(weights, structure, found)
+        assert all(np.array_equal(again[name], found[name]) for name in found)
 
 
 def test_units_that_only_dead_ones_read_are_dead():

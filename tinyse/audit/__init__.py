@@ -36,6 +36,8 @@ from tinyse.audit.counts import (
 from tinyse.files import read_bytes
 from tinyse.pack.decode import check_decode, is_decode
 from tinyse.quant import IntegerLayer, Quantisation
+from tinyse.sparsity.dead import living_units
+from tinyse.sparsity.offline import weights_of
 from tinyse.tflite.check import CheckedFile, check_bytes
 from tinyse.tflite.read import Tensor, parse_model
 
@@ -68,6 +70,8 @@ def inspect(
     """
     file = read_any_form(path)
     network = file.network
+    living = living_units(weights_of(network))
+    dead = {name: int((~units).sum()) for name, units in living.items()}
     return {
         "schema": SCHEMA,
         "model": network.name,
@@ -77,7 +81,10 @@ def inspect(
         "bytes": all_accounts(file, accelerator),
         "npu_accelerator": accelerator,
         "macs": {"block": block_name(blocks[0]), **macs(network, blocks[0])},
-        "layers": [_layer_row(layer, blocks, accelerator) for layer in network.layers],
+        "layers": [
+            _layer_row(layer, dead.get(layer.name, 0), blocks, accelerator)
+            for layer in network.layers
+        ],
     }
 
 
@@ -108,13 +115,16 @@ def _end(quantisation: Quantisation, tensor: Tensor) -> dict[str, Any]:
     }
 
 
-def _layer_row(layer: IntegerLayer, blocks: tuple[Block, ...], accelerator: str) -> dict[str, Any]:
+def _layer_row(
+    layer: IntegerLayer, dead: int, blocks: tuple[Block, ...], accelerator: str
+) -> dict[str, Any]:
     arrays = [array for _, array in matrices(layer)]
     return {
         "name": layer.name,
         "kind": type(layer).__name__.removeprefix("Integer").lower(),
         "inputs": layer.width,
         "units": layer.units,
+        "dead_units": dead,
         "weights": sum(array.size for array in arrays),
         **_measured(arrays, blocks),
         "bytes": layer_accounts(layer, accelerator),

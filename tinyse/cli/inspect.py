@@ -64,9 +64,9 @@ def _table(*columns: str) -> Any:
 
 
 def _layers(found: dict[str, Any]) -> Any:
-    table = _table("layer", "kind", "inputs", "units", "weights", "sparsity", "dense bytes")
+    table = _table("layer", "kind", "inputs", "units", "dead", "weights", "sparsity", "dense bytes")
     for row in found["layers"]:
-        counts = [f"{row[key]:,}" for key in ("inputs", "units", "weights")]
+        counts = [f"{row[key]:,}" for key in ("inputs", "units", "dead_units", "weights")]
         end = [f"{row['sparsity']:.2%}", f"{row['bytes']['dense']:,}"]
         table.add_row(row["name"], row["kind"], *counts, *end)
     return table

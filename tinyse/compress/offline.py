@@ -95,7 +95,7 @@ class Pruning:
         return calibration.energies(calibration.forward(self.arrays, self.frames).inputs)
 
     def at(self, sparsity: float) -> Arrays:
-        """The arrays at a sparsity; units are taken out, not only set to zero, and dead ones too."""
+        """The arrays at a sparsity; units are taken out, not only set to zero; so are dead ones."""
         shares = self.shares(sparsity)
         pruned = prune_offline(self.arrays, self.structure, shares, self.frames)
         if shares and self.structure.kind == "unit":

@@ -11,7 +11,7 @@ Units go in whole blocks of the structure, so that the blocks that stay lie on t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +90,32 @@ def without_dead(weights: Weights, structure: Structure, keep: Keep) -> Keep:
                 also[layer] |= fed
         if not emptied:
             return left
+
+
+def fullest(
+    choose: Callable[[float], Keep], weights: Weights, structure: Structure, sparsity: float
+) -> Keep:
+    """A choice without dead units' groups that keeps as many as `choose(sparsity)`, or a few less.
+
+    choose : the choice at a sparsity; what it would give to dead units goes to others instead, by
+        asking it for less sparsity
+    """
+    first = choose(sparsity)
+    total, most = sum(part.size for part in first.values()), _count(first)
+    best = without_dead(weights, structure, first)
+    low, high = most, min(2 * most, total)
+    while _count(best) < most and high - low > 1:
+        asked = (low + high) // 2
+        found = without_dead(weights, structure, choose(1 - asked / total))
+        if _count(found) > most:
+            high = asked
+        else:
+            low, best = asked, max(best, found, key=_count)
+    return best
+
+
+def _count(keep: Keep) -> int:
+    return sum(int(part.sum()) for part in keep.values())
 
 
 def lean(weights: Weights, structure: Structure) -> tuple[dict[str, NDArray], dict[str, int]]:

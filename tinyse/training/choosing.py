@@ -26,7 +26,7 @@ from tinyse.sparsity.choice import (
     norms_of,
     sparsity_of,
 )
-from tinyse.sparsity.dead import connected_units, without_dead
+from tinyse.sparsity.dead import connected_units, fullest
 from tinyse.sparsity.groups import Weights, parse_structure
 from tinyse.sparsity.learned import Controller, cut, held_back, in_time, kept, start
 from tinyse.sparsity.magnitude import updates
@@ -159,17 +159,24 @@ class Chooser:
         return parameters
 
     def _fix(self, level: Level, parameters: Parameters) -> None:
-        """The last choice of a level, exact to the group but for those that lead to dead units."""
-        if not self._learned:
-            keep = before = self._by_magnitude(level, parameters, level.sparsity)
-        else:
+        """The last choice of a level: exact to the group, or nearly so where units died."""
+        if self._learned:
             norms, thresholds = self._norms(parameters), _thresholds(parameters)
             before = kept(norms, thresholds)
-            keep = cut(self._weights, self.structure, norms, thresholds, level.sparsity)
+
+            def choose(sparsity: float) -> Keep:
+                return cut(self._weights, self.structure, norms, thresholds, sparsity)
+        else:
+
+            def choose(sparsity: float) -> Keep:
+                return self._by_magnitude(level, parameters, sparsity)
+
+            before = choose(level.sparsity)
         self.before_cut = sparsity_of(self._weights, self.structure, before)
-        if self.structure.kind != "unit":
-            keep = without_dead(self._weights, self.structure, keep)
-        self._choose(keep)
+        if self.structure.kind == "unit":
+            self._choose(choose(level.sparsity))
+        else:
+            self._choose(fullest(choose, self._weights, self.structure, level.sparsity))
 
     def _by_magnitude(self, level: Level, parameters: Parameters, sparsity: float) -> Keep:
         share = sparsity / level.sparsity

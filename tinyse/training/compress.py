@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -26,17 +25,13 @@ from tinyse.audio import pools
 from tinyse.audio.corpora import Corpus, read_manifest
 from tinyse.audio.lists import MixtureList, find_list
 from tinyse.errors import InputError, TinySEError
-from tinyse.features import BANDS, Normalisation
 from tinyse.files import atomic_file, clear, read_bytes, read_json, sha256, write_json, write_text
 from tinyse.network import backend
-from tinyse.network import features_in_graph as graph
-from tinyse.network.build import Parameters, shapes
+from tinyse.network.build import Parameters
 from tinyse.network.masked import masked_parameters
 from tinyse.network.precision import find_cpu_calls, products_in
-from tinyse.network.quantised import Activations, used_parameters
-from tinyse.quant import FloatNetwork, read_weights
+from tinyse.network.quantised import used_parameters
 from tinyse.recipe import Network, Recipe, to_toml
-from tinyse.sparsity import calibration
 from tinyse.sparsity.budget import Curve, scan
 from tinyse.sparsity.graph import spaces
 from tinyse.sparsity.offline import prune_offline
@@ -49,8 +44,9 @@ from tinyse.training.compress_step import Knobs, forward_pass, make_compress_ste
 from tinyse.training.feed import Batches, Feed
 from tinyse.training.levels import Level, levels
 from tinyse.training.logbook import Clock, Tell, Told, event_files, preparing
-from tinyse.training.losses import batch_loss, mixed
+from tinyse.training.losses import batch_loss
 from tinyse.training.provenance import MADE, provenance, same_run
+from tinyse.training.source import Source
 from tinyse.training.step import MOST_OVERFLOWS, State
 from tinyse.training.validation import Validation
 
@@ -76,12 +72,9 @@ def train_compressed(
     structure that the network cannot have; TinySEError if a level ends short of its sparsity.
     `resume` and `force` are those of `loop.train`.
     """
-    source = _Source.read(weights)
+    source = Source.read(weights)
     teacher = teacher or weights
-    taught = _Source.read(teacher)
-    if any(not np.array_equal(a, b) for a, b in zip(taught.statistics, source.statistics)):
-        what = "was trained on other statistics of the features than the network it teaches"
-        raise InputError(what, teacher, "name the network that was compressed first")
+    taught = source.taught_by(teacher)
     recipe = msgspec.structs.replace(recipe, network=source.network)
     find_cpu_calls(recipe.train.precision)  # refused before anything is written
     corpus = read_manifest(data / recipe.data.manifest)
@@ -93,7 +86,9 @@ def train_compressed(
         same_run(run / "run.json", record, force)
     elif (run / "run.json").exists() and not force:
         raise InputError("holds a run already", run, "use --resume, --force or another folder")
-    going = _Compression(recipe, source, taught, corpus, valid, run, resume, tell)  # may still refuse
+    going = _Compression(
+        recipe, source, taught, corpus, valid, run, resume, tell
+    )  # may still refuse
     if not resume:
         clear(run, *MADE)
     write_text(run / "recipe.toml", to_toml(recipe))
@@ -104,64 +99,14 @@ def train_compressed(
     return record
 
 
-@dataclass
-class _Source:
-    """A float network that a run starts from, or whose mask it follows.
-
-    weights : all arrays of its weights.npz; activations : by its ranges, for the whole run
-    """
-
-    weights: dict[str, np.ndarray]
-    network: Network
-    activations: Activations
-    normalisation: Normalisation
-
-    @classmethod
-    def read(cls, path: Path) -> _Source:
-        """Of a weights.npz."""
-        floats = read_weights(path)
-        if len(floats.mean) != BANDS:
-            what = f"was trained on {len(floats.mean)} features a frame, not {BANDS}"
-            raise InputError(what, path, "train it anew")
-        with np.load(path) as file:
-            arrays = {name: file[name] for name in file.files}
-        normalisation = Normalisation(floats.mean, floats.std)
-        return cls(arrays, _table_of(floats, path), Activations.of(floats), normalisation)
-
-    @property
-    def statistics(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and deviation of every feature, [128] each."""
-        return self.normalisation.mean, self.normalisation.std
-
-    @property
-    def parameters(self) -> Parameters:
-        """What a step can change."""
-        return {name: self.weights[name] for name in shapes(self.network)}
-
-    def energies(self, batch) -> dict[str, np.ndarray]:
-        """E x^2 of every input of every matrix, over one batch of the feed."""
-        statistics = self.normalisation
-        frames = graph.feature_frames(mixed(batch)[0], statistics.mean, statistics.std)
-        return calibration.energies(calibration.forward(self.weights, np.asarray(frames)).inputs)
-
-
-def _table_of(floats: FloatNetwork, path: Path) -> Network:
-    """[network] of the weights themselves: a network that was shrunk is not its recipe's."""
-    clips = sorted({layer.cell_clip for layer in floats.layers if layer.kind == "lstm"})
-    if len(clips) > 1:
-        raise InputError(f"expected one cell clip for all LSTMs, got {clips}", path, "train anew")
-    clip = clips[0] if clips else 0.0
-    return Network(cell_clip=clip).resized({x.name: x.units for x in floats.layers})
-
-
 class _Compression:
     """One process' share of a run: from the last checkpoint to the end."""
 
     def __init__(
         self,
         recipe: Recipe,
-        source: _Source,
-        taught: _Source,
+        source: Source,
+        taught: Source,
         corpus: Corpus,
         valid: list[MixtureList],
         run: Path,

@@ -1,0 +1,77 @@
+"""Networks that a compression run reads: the one it starts from, and the one it follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tinyse.errors import InputError
+from tinyse.features import BANDS, Normalisation
+from tinyse.network import features_in_graph as graph
+from tinyse.network.build import Parameters, shapes
+from tinyse.network.quantised import Activations
+from tinyse.quant import FloatNetwork, read_weights
+from tinyse.recipe import Network
+from tinyse.sparsity import calibration
+from tinyse.training.losses import mixed
+
+
+@dataclass
+class Source:
+    """A float network that a run starts from, or whose mask it follows.
+
+    weights : all arrays of its weights.npz; activations : by its ranges, for the whole run
+    """
+
+    weights: dict[str, np.ndarray]
+    network: Network
+    activations: Activations
+    normalisation: Normalisation
+
+    @classmethod
+    def read(cls, path: Path) -> Source:
+        """Of a weights.npz."""
+        floats = read_weights(path)
+        if len(floats.mean) != BANDS:
+            what = f"was trained on {len(floats.mean)} features a frame, not {BANDS}"
+            raise InputError(what, path, "train it anew")
+        with np.load(path) as file:
+            arrays = {name: file[name] for name in file.files}
+        normalisation = Normalisation(floats.mean, floats.std)
+        return cls(arrays, _table_of(floats, path), Activations.of(floats), normalisation)
+
+    def taught_by(self, path: Path) -> Source:
+        """The network in `path`; InputError where it hears other features than this one."""
+        teacher = Source.read(path)
+        pairs = zip(teacher.statistics, self.statistics, strict=True)
+        if not all(np.array_equal(*pair) for pair in pairs):
+            what = "was trained on other statistics of the features than the network it teaches"
+            raise InputError(what, path, "name the network that was compressed first")
+        return teacher
+
+    @property
+    def statistics(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and deviation of every feature, [128] each."""
+        return self.normalisation.mean, self.normalisation.std
+
+    @property
+    def parameters(self) -> Parameters:
+        """What a step can change."""
+        return {name: self.weights[name] for name in shapes(self.network)}
+
+    def energies(self, batch) -> dict[str, np.ndarray]:
+        """E x^2 of every input of every matrix, over one batch of the feed."""
+        statistics = self.normalisation
+        frames = graph.feature_frames(mixed(batch)[0], statistics.mean, statistics.std)
+        return calibration.energies(calibration.forward(self.weights, np.asarray(frames)).inputs)
+
+
+def _table_of(floats: FloatNetwork, path: Path) -> Network:
+    """[network] of the weights themselves: a network that was shrunk is not its recipe's."""
+    clips = sorted({layer.cell_clip for layer in floats.layers if layer.kind == "lstm"})
+    if len(clips) > 1:
+        raise InputError(f"expected one cell clip for all LSTMs, got {clips}", path, "train anew")
+    clip = clips[0] if clips else 0.0
+    return Network(cell_clip=clip).resized({x.name: x.units for x in floats.layers})
