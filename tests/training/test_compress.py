@@ -174,8 +174,8 @@ def test_energy_shares_sparsity_out_in_its_own_way(compress, tmp_path, method):
         run = tmp_path / way
         done = compress(run, *asked, "--set", f"compress.share_by='{way}'")
         assert done.returncode == 0, done.stderr
-        groups = groups_of(float_weights(*SIZES), "block:4x4")
-        assert groups_left(run, "block:4x4") == round(0.25 * groups)
+        quarter = round(0.25 * groups_of(float_weights(*SIZES), "block:4x4"))
+        assert 0.97 * quarter < groups_left(run, "block:4x4") <= quarter
         found[way] = [int(np.count_nonzero(array)) for array in matrices(integer(run))]
     assert found["energy"] != found["table"]
 

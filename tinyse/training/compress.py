@@ -86,9 +86,8 @@ def train_compressed(
         same_run(run / "run.json", record, force)
     elif (run / "run.json").exists() and not force:
         raise InputError("holds a run already", run, "use --resume, --force or another folder")
-    going = _Compression(
-        recipe, source, taught, corpus, valid, run, resume, tell
-    )  # may still refuse
+    # It may still refuse, so nothing is written before.
+    going = _Compression(recipe, source, taught, corpus, valid, run, resume, tell)
     if not resume:
         clear(run, *MADE)
     write_text(run / "recipe.toml", to_toml(recipe))
