@@ -12,7 +12,7 @@ from tinyse.runtimes.oracle import Oracle
 from tinyse.sparsity.budget import budgets
 from tinyse.sparsity.calibration import forward
 from tinyse.sparsity.choice import array_masks, by_budget, everything, norms_of
-from tinyse.sparsity.dead import connected_units, fullest, lean, living_units, without_dead
+from tinyse.sparsity.dead import connected_units, fullest, living_units, without_dead
 from tinyse.sparsity.graph import free_spaces
 from tinyse.sparsity.groups import (
     apply_masks,
@@ -21,6 +21,7 @@ from tinyse.sparsity.groups import (
     live_groups,
     parse_structure,
 )
+from tinyse.sparsity.shrink import shrink
 
 NETWORKS = {"lstm": float_weights((24, 16), (12,), 20, 16), "gru": gru_weights((24, 16), 20, 16)}
 
@@ -43,6 +44,13 @@ def masked(weights, structure, keep):
     shapes = {name: matrix.shape for name, matrix in halves(weights).items()}
     masks = {name: expand(structure, part, shapes[name]) for name, part in keep.items()}
     return apply_masks(weights, masks)
+
+
+def lean(sparse, structure):
+    """Sparse weights without dead units and what leads there, and the widths of all layers."""
+    groups = {name: live_groups(structure, m) for name, m in halves(sparse).items()}
+    left = masked(sparse, structure, without_dead(sparse, structure, groups))
+    return shrink(left, connected_units(left, structure))
 
 
 def live(structure, weights):

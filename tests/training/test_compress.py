@@ -15,10 +15,10 @@ import pytest
 pytest.importorskip("tensorflow")
 
 from tests.network_maker import float_weights
+from tests.sparsity.test_dead import lean
 from tinyse.files import sha256
 from tinyse.quant import IntegerLSTM, quantise_network, read_weights
 from tinyse.recipe import read_recipe
-from tinyse.sparsity.dead import lean
 from tinyse.sparsity.groups import halves, live_groups, parse_structure
 
 RECIPE = """

@@ -21,7 +21,6 @@ from tinyse.quant import coarsened, quantise_network, read_weights
 from tinyse.recipe import Compress
 from tinyse.sparsity import calibration
 from tinyse.sparsity.budget import budgets, largest_sparsity, sparsity_for_bytes
-from tinyse.sparsity.dead import lean
 from tinyse.sparsity.groups import (
     Structure,
     Weights,
@@ -95,13 +94,11 @@ class Pruning:
         return calibration.energies(calibration.forward(self.arrays, self.frames).inputs)
 
     def at(self, sparsity: float) -> Arrays:
-        """The arrays at a sparsity; units are taken out, not only set to zero; so are dead ones."""
+        """The arrays at a sparsity; units are taken out, not only set to zero."""
         shares = self.shares(sparsity)
         pruned = prune_offline(self.arrays, self.structure, shares, self.frames)
-        if shares and self.structure.kind == "unit":
+        if self.structure.kind == "unit" and shares:
             pruned, _ = shrink(pruned, units_to_keep(self.arrays, shares))
-        elif shares:
-            pruned, _ = lean(pruned, self.structure)
         return coarsened(pruned, self.settings.weight_bits)
 
     def in_order(self, sparsity: float) -> Pruning:
@@ -114,7 +111,7 @@ class Pruning:
     def sparsity(self, pruned: Weights) -> float:
         """Share of groups that is zero in what `at` gave; for units, of weights that are gone."""
         if self.structure.kind != "unit":
-            return total_sparsity(self.structure, pruned, of=self.arrays)
+            return total_sparsity(self.structure, pruned)
         left, everything = (
             sum(matrix.size for matrix in halves(arrays).values())
             for arrays in (pruned, self.arrays)

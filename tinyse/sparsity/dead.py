@@ -18,16 +18,7 @@ from numpy.typing import NDArray
 
 from tinyse.sparsity.choice import Keep, array_masks
 from tinyse.sparsity.graph import Space, free_spaces
-from tinyse.sparsity.groups import (
-    Structure,
-    Weights,
-    apply_masks,
-    array_of,
-    expand,
-    halves,
-    live_groups,
-)
-from tinyse.sparsity.shrink import shrink
+from tinyse.sparsity.groups import Structure, Weights, array_of, expand, halves
 
 Units = Mapping[str, NDArray[np.bool_]]
 
@@ -116,19 +107,6 @@ def fullest(
 
 def _count(keep: Keep) -> int:
     return sum(int(part.sum()) for part in keep.values())
-
-
-def lean(weights: Weights, structure: Structure) -> tuple[dict[str, NDArray], dict[str, int]]:
-    """Sparse weights without their dead units and what leads there, and the widths of all layers.
-
-    Raises InputError where the arrays do not fit together.
-    """
-    matrices = halves(weights)
-    groups = {name: live_groups(structure, matrix) for name, matrix in matrices.items()}
-    left = without_dead(weights, structure, groups)
-    masks = {name: expand(structure, left[name], m.shape) for name, m in matrices.items()}
-    masked = apply_masks(weights, masks)
-    return shrink(masked, connected_units(masked, structure))
 
 
 def connected_units(weights: Weights, structure: Structure) -> dict[str, NDArray[np.bool_]]:

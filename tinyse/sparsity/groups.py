@@ -259,14 +259,10 @@ def sparsities(structure: Structure, weights: Weights) -> dict[str, float]:
     }
 
 
-def total_sparsity(structure: Structure, weights: Weights, of: Weights | None = None) -> float:
-    """Share of groups that are zero, of the whole network.
-
-    of : the network before units were taken out, whose groups are counted
-    """
-    left = sum(int(live_groups(structure, matrix).sum()) for matrix in halves(weights).values())
-    whole = halves(weights if of is None else of).values()
-    return 1 - left / sum(math.prod(structure.grid(matrix.shape)) for matrix in whole)
+def total_sparsity(structure: Structure, weights: Weights) -> float:
+    """Share of groups that are zero, of the whole network."""
+    live = [live_groups(structure, matrix) for matrix in halves(weights).values()]
+    return 1 - sum(int(groups.sum()) for groups in live) / sum(groups.size for groups in live)
 
 
 def _refuse_unknown(names: Iterable[str], there: Mapping[str, NDArray]) -> None:
