@@ -47,3 +47,8 @@ def test_the_integers_of_the_exported_file_come_out_to_the_bit(found):
 
 def test_orthogonalised_directions_are_close(found):
     assert found["directions"] < 0.05
+
+
+def test_layers_of_any_width_take_the_loops(found):
+    assert found["loops"] == 2
+    assert found["widened"] < 0.05

@@ -16,6 +16,7 @@ from keras import ops
 from tinyse.features import BANDS
 from tinyse.network.gru import gru
 from tinyse.network.layers import lstm, lstm_states, project
+from tinyse.network.precision import cpu_calls
 from tinyse.recipe import Network
 
 Parameters = dict[str, np.ndarray]
@@ -68,12 +69,44 @@ def layer_names(network: Network) -> list[str]:
     return list(dict.fromkeys(name.split("/")[0] for name in shapes(network)))
 
 
+def fitted(network: Network, parameters):
+    """Parameters, or masks, in the widths that the loops in C++ take, where products are theirs.
+
+    Every LSTM gets more units, all of whose weights are zero.  Their cells and outputs stay zero,
+    in float and in integers, so the network's mask is the same; gradients of `parameters` keep
+    their shapes.
+    """
+    if cpu_calls() is None:
+        return parameters
+    found, read = dict(parameters), 0  # units that the layer before got
+    for name in layer_names(network):
+        more = 0
+        if name.startswith("lstm"):
+            more = -shapes(network)[f"{name}/recurrent"][0] % cpu_calls().UNITS
+        for part, rows in (("kernel", read), ("recurrent", more), ("bias", 0)):
+            key = f"{name}/{part}"
+            if key in found:
+                found[key] = _padded(found[key], rows, more)
+        read = more
+    return found
+
+
+def _padded(array, rows: int, units: int):
+    """An array with more rows of zeros, and with more units of every gate of an LSTM."""
+    if units:
+        split = ops.reshape(array, (*array.shape[:-1], 4, array.shape[-1] // 4))
+        split = ops.pad(split, [*[(0, 0)] * len(array.shape), (0, units)])
+        array = ops.reshape(split, (*array.shape[:-1], 4 * split.shape[-1]))
+    return ops.pad(array, ((0, rows), (0, 0))) if rows else array
+
+
 def forward(network: Network, parameters, features):
     """Mask [B, T, 128] of features [B, T, 128], from a zero state."""
 
     def recurrent(name, projected, kernel):
         return lstm(projected, kernel, network.cell_clip)
 
+    parameters = fitted(network, parameters)
     return _forward(network, parameters, features, recurrent, lambda name, value: None)
 
 

@@ -6,7 +6,7 @@ the tile unit (AMX) where there is one, else for fused multiply-adds (AVX2).  Op
 are rounded to bfloat16, sums and everything element-wise stay float32: the usual mixed precision of
 training.
 
-Functions and shapes are those of `layers`.
+Functions and shapes are those of `layers`; `build.fitted` brings a network to widths they take.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _CALLS = (
     "tinyse_hear",
     "tinyse_negative_snr",
 )
-_UNITS = 64  # a layer's width must be a multiple of it
+UNITS = 64  # a layer's width must be a multiple of it
 _FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-shared", "-fPIC", "-pthread", "-w")
 _TILES, _VECTORS = "sapphirerapids", "x86-64-v3"  # what the compiler calls a processor with them
 
@@ -112,7 +112,7 @@ def batched_product(left, right):
 
 def takes(units: int) -> bool:
     """Whether an LSTM of that width can run here."""
-    return units % _UNITS == 0
+    return units % UNITS == 0
 
 
 def lstm_states(projected, recurrent, cell_clip=0.0):

@@ -31,7 +31,7 @@ from keras import ops
 
 from tinyse.network import integers
 from tinyse.network.backend import gathered, time_loop
-from tinyse.network.build import layer_names
+from tinyse.network.build import fitted, layer_names
 from tinyse.network.gru import gru
 from tinyse.network.integers import straight_through
 from tinyse.network.layers import lstm_gradient, project
@@ -155,6 +155,7 @@ def quantised_forward(
     masks : kernel or recurrent kernel -> [n, m] of 0 and 1; what is not named is dense
     bits : of weights (`weight_steps`)
     """
+    parameters, masks = fitted(network, parameters), fitted(network, masks)
     x = ops.transpose(features, (1, 0, 2))
     x = ops.clip(ops.round(x / FEATURES.scale), -128, 127)
     arriving = FEATURES
