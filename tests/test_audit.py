@@ -263,7 +263,7 @@ print(sorted(heavy), spent / (time.process_time() - spent), file=sys.stderr)
 """
 # Process time against that of a sum over twenty million numbers, which takes 0.39 s where inspect
 # takes 0.74: a second there is 2.5 of them. A busy machine slows both, but seldom alike, and the
-# first run of a clone compiles what it imports: what inspect costs is the least of three.
+# first run of a clone compiles what it imports, so one run of three may show it.
 MOST = 2.5
 RUNS = 3
 
@@ -274,10 +274,11 @@ def test_inspect_is_light_on_the_reference_network(tmp_path, keep):
     path.write_bytes(serialise(thinned(integer_network(), keep, (4, 4))))
     command = [sys.executable, "-c", SCRIPT, path]
     root = Path(__file__).resolve().parent.parent
-    ratios = []
-    for _ in range(RUNS):
+
+    def ratio() -> float:
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
         heavy, ratio = done.stderr.rsplit(" ", 1)
         assert heavy.strip() == "[]"
-        ratios.append(float(ratio))
-    assert min(ratios) < MOST
+        return float(ratio)
+
+    assert any(ratio() < MOST for _ in range(RUNS))
