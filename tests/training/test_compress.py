@@ -113,6 +113,9 @@ def test_every_level_has_its_sparsity_in_the_file(compress, tmp_path, method, st
     assert line["si_sdr_gain_mixtures_valid"] == line["valid_si_sdr_gain"]
 
 
+MATRICES = ("lstm_0/kernel", "lstm_1/recurrent", "dense_0/kernel", "mask/kernel")
+
+
 def in_the_file(folder, structure, level):
     """Compares what was asked with the exported bytes, and the bytes with the record."""
     asked, network = level["sparsity_asked"], integer(folder)
@@ -136,6 +139,7 @@ def in_the_file(folder, structure, level):
     with np.load(folder / "weights.npz") as file:
         shape = {layer.name: layer.units for layer in network.layers[:-1]}
         assert lean(dict(file), parse_structure(structure))[1] == shape
+        assert not any((np.signbit(file[name]) & (file[name] == 0)).any() for name in MATRICES)
 
 
 @pytest.mark.slow

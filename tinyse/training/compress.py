@@ -314,7 +314,8 @@ class _Compression:
         """The arrays of a weights.npz: what the integer forward pass computed with."""
         source, chooser = self._source, self._chooser
         used = self._used(parameters, chooser.masks)
-        weights = source.weights | {name: np.asarray(value) for name, value in used.items()}
+        # What a mask takes out may be a zero with a sign, which the file would keep: + 0 drops it.
+        weights = source.weights | {name: np.asarray(value) + 0 for name, value in used.items()}
         if not self._settings.int8:
             with self._feed(*calibrate.STEPS) as feed:
                 statistics = source.normalisation
