@@ -80,7 +80,7 @@ def draw_list(
 
 
 def gains(
-    speech: NDArray[np.float64], noise: NDArray[np.float64], snr_db: float, level_dbfs: float
+    speech: NDArray[np.floating], noise: NDArray[np.floating], snr_db: float, level_dbfs: float
 ) -> tuple[float, float, float]:
     """(gain_speech, gain_noise, level_dbfs) of the formula above, the level as it was lowered."""
     ratio = np.sqrt(np.mean(speech**2) / (np.mean(noise**2) * 10 ** (snr_db / 10)))

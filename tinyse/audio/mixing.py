@@ -75,7 +75,7 @@ class Mixer:
         drawn = [self._row(step, row) for row in range(rows)]
         return {key: np.stack([row[key] for row in drawn]) for key in drawn[0]}
 
-    def _row(self, step: int, row: int) -> dict[str, NDArray[np.float32]]:
+    def _row(self, step: int, row: int) -> dict[str, NDArray[np.float32] | np.float32]:
         key = [self._seed, step * _ROWS_PER_STEP + row]
         random = np.random.Generator(np.random.Philox(key=key))
         mixing = self._mixing
@@ -144,7 +144,8 @@ class Mixer:
         return noise
 
     def _voices(self, random: np.random.Generator, count: int) -> NDArray[np.float32]:
-        return sum(_unit_rms(self._cut(self._speech, random, True)) for _ in range(count))
+        voices = [_unit_rms(self._cut(self._speech, random, True)) for _ in range(count)]
+        return np.sum(voices, axis=0)
 
     def _wandering(self, random: np.random.Generator, sound: NDArray) -> NDArray[np.float32]:
         if random.random() >= self._mixing.wandering_share:
@@ -163,7 +164,7 @@ class Mixer:
             cut = drawer.draw(random, needed)
             if np.sqrt(np.mean(cut.astype(np.float32) ** 2)) > _MIN_RMS * 32768:
                 break
-        sound = cut.astype(np.float32) / 32768
+        sound = cut.astype(np.float32) / np.float32(32768)
         return (_resampled(sound, speed) if speed != 1.0 else sound)[: self.samples]
 
     @staticmethod

@@ -16,7 +16,7 @@ from scipy.signal import fftconvolve
 
 from tinyse.audio.io import RATE
 
-Sound = NDArray[np.float64]
+Sound = NDArray[np.floating]
 Maker = Callable[[np.random.Generator, int], Sound]
 
 

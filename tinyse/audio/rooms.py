@@ -10,6 +10,7 @@ milliseconds, where images alone would take seconds in a large hard room.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from tinyse.errors import MissingExtra
 from tinyse.features import RATE
 
+Sample = TypeVar("Sample", np.float32, np.float64)
 Place = NDArray[np.float64]  # [3], metres: across, along, up
 
 SOURCES = 3  # the talker, and two places for noises
@@ -47,8 +49,8 @@ class Room:
     rt60_s: float
     talker_m: float
 
-    def heard(self, sound: NDArray[np.float32], source: int) -> NDArray[np.float32]:
-        """`sound` [n] from the place of `source`, reverberant, of the same length."""
+    def heard(self, sound: NDArray[Sample], source: int) -> NDArray[Sample]:
+        """`sound` [n] from the place of `source`, reverberant, of the same length and type."""
         from scipy.fft import irfft, next_fast_len, rfft
 
         response = self.responses[source]

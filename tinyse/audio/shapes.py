@@ -44,6 +44,14 @@ class Shape(msgspec.Struct, frozen=True):
     rules: tuple[Rule, ...]
 
 
+_MS_SNSD_KINDS: tuple[tuple[str, Kind], ...] = (("clean", "speech"), ("noise", "noise"))
+_MS_SNSD_SPLITS: tuple[Split, ...] = ("train", "test")
+_CHIME2: tuple[tuple[str, str, Split], ...] = (  # folders of the small and the medium track
+    ("train", "si_tr_s", "train"),
+    ("devel", "si_dt_05", "valid"),
+    ("test", "si_et_05", "test"),
+)
+
 SHAPES = (
     Shape(
         "voicebank-demand",
@@ -64,8 +72,8 @@ SHAPES = (
         (r"(^|/)(clean|noise)_(train|test)$",),
         tuple(
             Rule(rf"(^|/){folder}_{split}/", kind, split)
-            for folder, kind in (("clean", "speech"), ("noise", "noise"))
-            for split in ("train", "test")
+            for folder, kind in _MS_SNSD_KINDS
+            for split in _MS_SNSD_SPLITS
         ),
     ),
     Shape(
@@ -73,21 +81,14 @@ SHAPES = (
         (r"(^|/)(reverberated|background)(/|$)",),
         tuple(
             Rule(pattern, "speech", split)
-            for folder, wsj, split in (
-                ("train", "si_tr_s", "train"),
-                ("devel", "si_dt_05", "valid"),
-                ("test", "si_et_05", "test"),
-            )
+            for folder, wsj, split in _CHIME2
             for pattern in (
                 rf"(^|/)reverberated/{wsj}/(?P<label>\w{{3}})/",
                 rf"(^|/){folder}/reverberated/(?P<label>id\d+)/",
                 rf"(^|/){folder}/reverberated/(.*/)?(?P<label>s\d+)_",
             )
         )
-        + tuple(
-            Rule(rf"(^|/){folder}/background/", "noise", split)
-            for folder, split in (("train", "train"), ("devel", "valid"), ("test", "test"))
-        )
+        + tuple(Rule(rf"(^|/){folder}/background/", "noise", split) for folder, _, split in _CHIME2)
         + (Rule(r"(^|/)background/", "noise"),),
     ),
     Shape(

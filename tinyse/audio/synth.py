@@ -20,7 +20,6 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from tinyse.audio import noises
 from tinyse.audio.corpora import (
@@ -36,6 +35,7 @@ from tinyse.audio.corpora import (
 from tinyse.audio.draw_lists import gains, write_list
 from tinyse.audio.io import write_audio
 from tinyse.audio.lists import Mixture
+from tinyse.audio.noises import Sound
 from tinyse.audio.sentences import sentence
 from tinyse.audio.voices import Speaker, Voice, speakers
 from tinyse.errors import InputError
@@ -174,7 +174,7 @@ def _interval(job: Job, number: int, start: int, end: int) -> Interval:
     )  # fmt: skip
 
 
-def _utterances(job: Job) -> list[NDArray[np.float64]]:
+def _utterances(job: Job) -> list[Sound]:
     rng, made = job.rng(), []
     assert job.speaker is not None
     level = rng.uniform(-30, -20)
@@ -194,9 +194,7 @@ def _lengths(rng: np.random.Generator, seconds: float, within: tuple[float, floa
     return lengths
 
 
-def _utterance(
-    rng: np.random.Generator, voice: Voice, language: str, seconds: float
-) -> NDArray[np.float64]:
+def _utterance(rng: np.random.Generator, voice: Voice, language: str, seconds: float) -> Sound:
     """Sentences with pauses of 0.15 to 0.5 s, cut to `seconds`."""
     pieces, length = [], 0
     while length < seconds * RATE:
@@ -208,13 +206,13 @@ def _utterance(
     return np.concatenate(pieces)[: int(seconds * RATE)]
 
 
-def _trimmed(sound: NDArray[np.float64]) -> NDArray[np.float64]:
+def _trimmed(sound: Sound) -> Sound:
     """Without the silence that the synthesiser puts before and after a sentence."""
     loud = np.flatnonzero(np.abs(sound) > 0.01 * np.abs(sound).max())
     return sound[loud[0] : loud[-1] + 1]
 
 
-def _recordings(job: Job) -> list[NDArray[np.float64]]:
+def _recordings(job: Job) -> list[Sound]:
     rng, made = job.rng(), []
     voices = functools.cache(_babble_voices) if job.name == noises.BABBLE else None
     for seconds in _lengths(rng, job.seconds, _RECORDING):
@@ -227,7 +225,7 @@ def _recordings(job: Job) -> list[NDArray[np.float64]]:
     return made
 
 
-def _babble_voices(job: Job) -> list[NDArray[np.float64]]:
+def _babble_voices(job: Job) -> list[Sound]:
     """Six of the split's speakers, each saying 16 s that are nowhere else in the corpus."""
     rng = job.rng()
     everyone = speakers(job.split)
@@ -238,9 +236,7 @@ def _babble_voices(job: Job) -> list[NDArray[np.float64]]:
     return made
 
 
-def _babble(
-    rng: np.random.Generator, voices: Sequence[NDArray[np.float64]], n: int
-) -> NDArray[np.float64]:
+def _babble(rng: np.random.Generator, voices: Sequence[Sound], n: int) -> Sound:
     """Four to eight of the voices, some twice, each from a place of its own."""
     sound = np.zeros(n)
     for _ in range(rng.integers(4, 9)):
@@ -251,7 +247,7 @@ def _babble(
     return sound
 
 
-def _faded(sound: NDArray[np.float64]) -> NDArray[np.float64]:
+def _faded(sound: Sound) -> Sound:
     """With 5 ms of fade at both ends, so that intervals join without a click."""
     ramp = np.arange(1, _FADE + 1) / (_FADE + 1)
     sound[:_FADE] *= ramp

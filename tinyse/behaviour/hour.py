@@ -22,7 +22,7 @@ from tinyse.errors import TinySEError
 from tinyse.evaluate import rendered
 from tinyse.features import HOP, RATE, WINDOW
 from tinyse.metrics import as_stored
-from tinyse.runtimes import RUNTIMES
+from tinyse.runtimes import RUNTIMES, StatefulRuntime
 
 MINUTE = 60 * RATE  # samples: 3,750 frames
 SILENCE_S = 5
@@ -108,11 +108,13 @@ def _minute(mixtures: MixtureList, rows: Sequence[MixtureRow | PairRow]) -> NDAr
 
 def _play(enhancer: Enhancer, spectrum: NDArray) -> tuple[float, float, str]:
     """One minute on: output over input level in dB, RMS of cell states, a digest of all states."""
+    runtime = enhancer.runtime
+    assert isinstance(runtime, StatefulRuntime)  # as all of _EXACT are
     output, squares = 0.0, []
     for start in range(0, len(spectrum), _LOOK):
         piece = spectrum[start : start + _LOOK]
         output += np.sum(np.abs(enhancer.gains(piece) * piece) ** 2)
-        states = enhancer.runtime.states()
+        states = runtime.states()
         cells = [cell for name, cell in states.items() if name.startswith("c_")]
         squares.append(np.mean(np.concatenate(cells).astype(np.float64) ** 2))
     level = 10 * np.log10(max(output, 1e-20) / np.sum(np.abs(spectrum) ** 2))

@@ -97,10 +97,11 @@ def _block(runtime: Runtime, number: int, width: int) -> float:
     return 1000 * (time.perf_counter() - begin) / _FRAMES
 
 
-def random_frames(
-    count: int, seed: int, of: Quantisation, width: int = BANDS
-) -> NDArray[np.integer]:
-    """Feature frames [count, width] over the whole range; no kernel's time depends on them."""
+def random_frames(count: int, seed: int, of: Quantisation, width: int = BANDS) -> NDArray:
+    """Feature frames [count, width] over the whole range of `of`, in its type.
+
+    No kernel's time depends on them.
+    """
     low, high = of.bounds
     steps = np.random.default_rng(seed).integers(low, high + 1, (count, width))
     return steps.astype(of.dtype)

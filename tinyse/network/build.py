@@ -10,6 +10,8 @@ Parameters are a flat dict of float32 arrays under the names of `weights.npz`:
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 from keras import ops
 
@@ -17,9 +19,10 @@ from tinyse.features import BANDS
 from tinyse.network.gru import gru
 from tinyse.network.layers import lstm, lstm_states, project
 from tinyse.network.precision import cpu_calls
+from tinyse.network.tensors import Tensor
 from tinyse.recipe import Network
 
-Parameters = dict[str, np.ndarray]
+Parameters = dict[str, Tensor]
 
 
 def shapes(network: Network) -> dict[str, tuple[int, ...]]:
@@ -69,20 +72,21 @@ def layer_names(network: Network) -> list[str]:
     return list(dict.fromkeys(name.split("/")[0] for name in shapes(network)))
 
 
-def fitted(network: Network, parameters):
+def fitted(network: Network, parameters: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     """Parameters, or masks, in the widths that the loops in C++ take, where products are theirs.
 
     Every LSTM gets more units, all of whose weights are zero.  Their cells and outputs stay zero,
     in float and in integers, so the network's mask is the same; gradients of `parameters` keep
     their shapes.
     """
-    if cpu_calls() is None:
+    cpu = cpu_calls()
+    if cpu is None:
         return parameters
     found, read = dict(parameters), 0  # units that the layer before got
     for name in layer_names(network):
         more = 0
         if name.startswith("lstm"):
-            more = -shapes(network)[f"{name}/recurrent"][0] % cpu_calls().UNITS
+            more = -shapes(network)[f"{name}/recurrent"][0] % cpu.UNITS
         for part, rows in (("kernel", read), ("recurrent", more), ("bias", 0)):
             key = f"{name}/{part}"
             if key in found:
@@ -91,7 +95,7 @@ def fitted(network: Network, parameters):
     return found
 
 
-def _padded(array, rows: int, units: int):
+def _padded(array: Tensor, rows: int, units: int) -> Tensor:
     """An array with more rows of zeros, and with more units of every gate of an LSTM."""
     if units:
         split = ops.reshape(array, (*array.shape[:-1], 4, array.shape[-1] // 4))
@@ -100,24 +104,24 @@ def _padded(array, rows: int, units: int):
     return ops.pad(array, ((0, rows), (0, 0))) if rows else array
 
 
-def forward(network: Network, parameters, features):
+def forward(network: Network, parameters: Mapping[str, Tensor], features: Tensor) -> Tensor:
     """Mask [B, T, 128] of features [B, T, 128], from a zero state."""
 
-    def recurrent(name, projected, kernel):
+    def recurrent(name: str, projected: Tensor, kernel: Tensor) -> Tensor:
         return lstm(projected, kernel, network.cell_clip)
 
     parameters = fitted(network, parameters)
     return _forward(network, parameters, features, recurrent, lambda name, value: None)
 
 
-def activations(network: Network, parameters, features):
+def activations(network: Network, parameters: Mapping[str, Tensor], features: Tensor) -> Parameters:
     """What the exported file must hold ranges for, of features [B, T, 128] from a zero state.
 
     Returns a dict: `lstm_k/cell` [T, B, u], `dense_k/output` [T, B, m], `mask/logits` [T, B, 128].
     """
-    found = {}
+    found: Parameters = {}
 
-    def recurrent(name, projected, kernel):
+    def recurrent(name: str, projected: Tensor, kernel: Tensor) -> Tensor:
         hidden, cell, _ = lstm_states(projected, kernel, network.cell_clip)
         found[f"{name}/cell"] = cell
         return hidden
@@ -126,7 +130,13 @@ def activations(network: Network, parameters, features):
     return found
 
 
-def _forward(network, parameters, features, recurrent, seen):
+def _forward(
+    network: Network,
+    parameters: Mapping[str, Tensor],
+    features: Tensor,
+    recurrent: Callable[[str, Tensor, Tensor], Tensor],
+    seen: Callable[[str, Tensor], None],
+) -> Tensor:
     """The pass itself; `recurrent` runs a loop, `seen(name, value)` is told what comes by."""
     x = ops.transpose(features, (1, 0, 2))
     for name in layer_names(network):

@@ -13,9 +13,10 @@ from __future__ import annotations
 from keras import ops
 
 from tinyse.network.backend import time_loop
+from tinyse.network.tensors import Tensor, Tensors, WithGradient, custom_gradient
 
 
-def gru_states(projected, recurrent, bias):
+def gru_states(projected: Tensor, recurrent: Tensor, bias: Tensor) -> Tensors:
     """Hidden [T, B, H], and gates with the candidate's recurrent part [T, B, 4H], from zero.
 
     projected : [T, B, 3H], input kernel and its bias already applied
@@ -25,7 +26,7 @@ def gru_states(projected, recurrent, bias):
     _, batch, width = projected.shape
     zeros = ops.zeros((batch, width // 3), dtype=projected.dtype)
 
-    def step(carry, inputs):
+    def step(carry: Tensors, inputs: Tensors) -> tuple[Tensors, Tensors]:
         (hidden,) = carry
         x_z, x_r, x_n = ops.split(inputs[0], 3, axis=1)
         back_z, back_r, back_n = ops.split(ops.matmul(hidden, recurrent) + bias, 3, axis=1)
@@ -37,14 +38,14 @@ def gru_states(projected, recurrent, bias):
     return time_loop(step, (zeros,), (projected,))[1]
 
 
-def gru(projected, recurrent, bias):
+def gru(projected: Tensor, recurrent: Tensor, bias: Tensor) -> Tensor:
     """Hidden states [T, B, H] of `gru_states`, with the gradient described above."""
 
-    @ops.custom_gradient
-    def with_gradient(projected, recurrent, bias):
+    @custom_gradient
+    def with_gradient(projected: Tensor, recurrent: Tensor, bias: Tensor) -> WithGradient:
         hidden, gates = gru_states(projected, recurrent, bias)
 
-        def gradient(upstream):
+        def gradient(upstream: Tensor) -> Tensors:
             return gru_gradient(upstream, recurrent, hidden, gates)
 
         return hidden, gradient
@@ -52,7 +53,7 @@ def gru(projected, recurrent, bias):
     return with_gradient(projected, recurrent, bias)
 
 
-def gru_gradient(upstream, recurrent, hidden, gates):
+def gru_gradient(upstream: Tensor, recurrent: Tensor, hidden: Tensor, gates: Tensor) -> Tensors:
     """Gradients of `projected`, `recurrent` and `bias` for that of the hidden states [T, B, H]."""
     z, r, n, back_n = ops.split(gates, 4, axis=2)
     zeros = ops.zeros_like(hidden[0])
@@ -63,7 +64,7 @@ def gru_gradient(upstream, recurrent, hidden, gates):
     by_z = (before - n) * z * (1 - z)
     transposed = ops.transpose(recurrent)
 
-    def step(carry, inputs):
+    def step(carry: Tensors, inputs: Tensors) -> tuple[Tensors, Tensors]:
         above, z, r, by_z, by_r, by_n = inputs
         d_hidden = carry[0] + above
         d_z, d_r, d_n = d_hidden * by_z, d_hidden * by_r, d_hidden * by_n

@@ -28,7 +28,7 @@ Arrays = dict[str, NDArray[np.float32]]
 
 LEFT_OUT = ("InputLayer", "Dropout", "SpatialDropout1D", "GaussianNoise")
 PRUNING_WRAPPER = "PruneLowMagnitude"
-RECURRENT = {
+RECURRENT: dict[str, dict[str, Any]] = {
     "LSTM": {"activation": "tanh", "recurrent_activation": "sigmoid"},
     "GRU": {"activation": "tanh", "recurrent_activation": "sigmoid", "reset_after": True},
 }
@@ -56,7 +56,7 @@ def from_keras(
     """
     if isinstance(model, str | Path):
         model = _loaded(Path(model))
-    arrays: Arrays = {}
+    arrays: dict[str, NDArray] = {}
     numbers = {"lstm": 0, "gru": 0, "dense": 0}
     layers = _chain(model)
     for layer in layers:
@@ -123,7 +123,7 @@ def _expect(layer: Any, wanted: dict[str, Any]) -> None:
             raise InputError(f"{key} is {found}, expected {value}", layer.name, "train it so")
 
 
-def _layer_arrays(layer: Any, kind: str, name: str) -> Arrays:
+def _layer_arrays(layer: Any, kind: str, name: str) -> dict[str, NDArray]:
     weights = [np.asarray(weight) for weight in _weights(layer)]
     parts = ["kernel", "recurrent"] if kind in ("lstm", "gru") else ["kernel"]
     found = {f"{name}/{part}": weight for part, weight in zip(parts, weights, strict=False)}
@@ -155,7 +155,7 @@ def _checked_frames(frames: NDArray, width: int) -> NDArray[np.float64]:
     return np.clip(frames, -FEATURE_BOUND, FEATURE_BOUND)
 
 
-def _ranges(arrays: Arrays, x: NDArray[np.float64]) -> dict[str, NDArray]:
+def _ranges(arrays: dict[str, NDArray], x: NDArray[np.float64]) -> dict[str, NDArray]:
     """(min, max) of what each layer needs one of, from a state of zero."""
     found = {}
     for name in dict.fromkeys(key.split("/")[0] for key in arrays):

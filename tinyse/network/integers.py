@@ -16,19 +16,21 @@ from __future__ import annotations
 
 from keras import ops
 
+from tinyse.network.tensors import Tensor, WithGradient, custom_gradient
+
 _STORED_BITS = 23  # of a float32 mantissa; the leading one is implied
 _DROPPED_BITS = 12  # of them by `r12`: 11 and the implied one are left
 
-Multiplier = tuple  # m, left, right: int32 [n] each
+Multiplier = tuple[Tensor, Tensor, Tensor]  # m, left, right: int32 [n] each
 
 
-def r12(scale):
+def r12(scale: Tensor) -> Tensor:
     """Positive float32 scales rounded to 12 significant bits."""
     bits = ops.view(scale, "int32") + (1 << (_DROPPED_BITS - 1))
     return ops.view(ops.bitwise_and(bits, -(1 << _DROPPED_BITS)), "float32")
 
 
-def multiplier(ratio) -> Multiplier:
+def multiplier(ratio: Tensor) -> Multiplier:
     """What `quant.scales.quantize_multiplier` gives for float32 ratios of 12 significant bits.
 
     ratio = m * 2^(left - right - 12), 2^11 <= m < 2^12, left or right zero
@@ -38,7 +40,7 @@ def multiplier(ratio) -> Multiplier:
     return m, ops.maximum(shift, 0), ops.maximum(-shift, 0)
 
 
-def multiply(x, by: Multiplier):
+def multiply(x: Tensor, by: Multiplier) -> Tensor:
     """`quant.scales.multiply` of int32 [..., n]; |x| * 2^left must stay below 2^30."""
     m, left, right = by
     x = ops.left_shift(x, left)
@@ -46,7 +48,7 @@ def multiply(x, by: Multiplier):
     return _halved(ops.right_shift(x, 12) * m + ops.right_shift(low + 2048, 12), right)
 
 
-def multiply_nearly(sums, ratio):
+def multiply_nearly(sums: Tensor, ratio: Tensor) -> Tensor:
     """The same for float32 sums and any ratios below 1; int32.
 
     The first of the two roundings is done in float32, whose product has 24 bits of the 55: the
@@ -56,7 +58,7 @@ def multiply_nearly(sums, ratio):
     return _halved(ops.cast(ops.floor(sums * mantissa + 0.5), "int32"), -shift)
 
 
-def _split(ratio):
+def _split(ratio: Tensor) -> tuple[Tensor, Tensor]:
     """frexp: mantissa float32 in [0.5, 1) and exponent int32 of float32 > 0."""
     bits = ops.view(ratio, "int32")
     fraction = ops.bitwise_and(bits, (1 << _STORED_BITS) - 1)
@@ -64,30 +66,30 @@ def _split(ratio):
     return ops.view(fraction + half, "float32"), ops.right_shift(bits, _STORED_BITS) - 126
 
 
-def _halved(x, times):
+def _halved(x: Tensor, times: Tensor) -> Tensor:
     """int32 / 2^times, a half away from zero: the second rounding; the first took a half up."""
     half = ops.right_shift(ops.left_shift(ops.ones_like(times), times), 1)
     down = ops.cast(ops.logical_and(x < 0, times > 0), "int32")
     return ops.right_shift(x + half - down, times)
 
 
-def shifted(x, bits: int):
+def shifted(x: Tensor, bits: int) -> Tensor:
     """`quant.scales.multiply` of int32 by 2^-bits, bits >= 2: the same two roundings."""
     high = ops.right_shift(x + 1, 1)
     half = 1 << (bits - 2)
     return ops.right_shift(high + half - ops.cast(high < 0, "int32"), bits - 1)
 
 
-def clipped16(x):
+def clipped16(x: Tensor) -> Tensor:
     """Saturated to int16."""
     return ops.clip(x, -32768, 32767)
 
 
-def straight_through(value, through):
+def straight_through(value: Tensor, through: Tensor) -> Tensor:
     """`value`, whose gradient goes to `through` as it is and not to `value`."""
 
-    @ops.custom_gradient
-    def passed(value, through):
+    @custom_gradient
+    def passed(value: Tensor, through: Tensor) -> WithGradient:
         return value, lambda upstream: (ops.zeros_like(upstream), upstream)
 
     return passed(value, through)

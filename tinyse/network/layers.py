@@ -13,18 +13,20 @@ from __future__ import annotations
 from keras import ops
 
 from tinyse.network.backend import time_loop
-from tinyse.network.precision import cpu_calls
+from tinyse.network.precision import cpu_calls, cpu_loops
+from tinyse.network.tensors import Tensor, Tensors, WithGradient, custom_gradient
 
 
-def project(sequence, kernel, bias):
+def project(sequence: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
     """`sequence @ kernel + bias` for all frames at once; [T, B, n] @ [n, m] -> [T, B, m]."""
     steps, batch, width = sequence.shape
-    product = cpu_calls().product if cpu_calls() else ops.matmul
+    cpu = cpu_calls()
+    product = cpu.product if cpu else ops.matmul
     flat = product(ops.reshape(sequence, (steps * batch, width)), kernel) + bias
     return ops.reshape(flat, (steps, batch, kernel.shape[1]))
 
 
-def lstm_states(projected, recurrent, cell_clip=0.0):
+def lstm_states(projected: Tensor, recurrent: Tensor, cell_clip: float = 0.0) -> Tensors:
     """Hidden, cell [T, B, H] and gates [T, B, 4H] from a zero state.
 
     projected : [T, B, 4H], input kernel and bias already applied
@@ -35,7 +37,7 @@ def lstm_states(projected, recurrent, cell_clip=0.0):
     units = width // 4
     zeros = ops.zeros((batch, units), dtype=projected.dtype)
 
-    def step(carry, inputs):
+    def step(carry: Tensors, inputs: Tensors) -> tuple[Tensors, Tensors]:
         hidden, cell = carry
         z = inputs[0] + ops.matmul(hidden, recurrent)
         i, f, g, o = ops.split(z, 4, axis=1)
@@ -49,22 +51,22 @@ def lstm_states(projected, recurrent, cell_clip=0.0):
     return time_loop(step, (zeros, zeros), (projected,))[1]
 
 
-def _previous(states):
+def _previous(states: Tensor) -> Tensor:
     """The state each step started from: zeros, then all but the last."""
     return ops.concatenate([ops.zeros_like(states[:1]), states[:-1]], axis=0)
 
 
-def lstm(projected, recurrent, cell_clip=0.0):
+def lstm(projected: Tensor, recurrent: Tensor, cell_clip: float = 0.0) -> Tensor:
     """Hidden states [T, B, H] of `lstm_states`, with the gradient described above."""
-    fast = cpu_calls() is not None and cpu_calls().takes(recurrent.shape[0])
-    states = cpu_calls().lstm_states if fast else lstm_states
-    back = cpu_calls().lstm_gradient if fast else lstm_gradient
+    cpu = cpu_loops(recurrent.shape[0])
+    states = cpu.lstm_states if cpu else lstm_states
+    back = cpu.lstm_gradient if cpu else lstm_gradient
 
-    @ops.custom_gradient
-    def with_gradient(projected, recurrent):
+    @custom_gradient
+    def with_gradient(projected: Tensor, recurrent: Tensor) -> WithGradient:
         hidden, cell, gates = states(projected, recurrent, cell_clip)
 
-        def gradient(upstream):
+        def gradient(upstream: Tensor) -> Tensors:
             return back(upstream, recurrent, hidden, cell, gates, cell_clip)
 
         return hidden, gradient
@@ -72,7 +74,15 @@ def lstm(projected, recurrent, cell_clip=0.0):
     return with_gradient(projected, recurrent)
 
 
-def lstm_gradient(upstream, recurrent, hidden, cell, gates, cell_clip, scale=None):
+def lstm_gradient(
+    upstream: Tensor,
+    recurrent: Tensor,
+    hidden: Tensor,
+    cell: Tensor,
+    gates: Tensor,
+    cell_clip: float,
+    scale: Tensor | None = None,
+) -> Tensors:
     """Gradients of `projected` and `recurrent` for the gradient of the hidden states [T, B, H].
 
     Hochreiter and Schmidhuber 1997 with forget gates; the factors that need no recursion are
@@ -101,7 +111,7 @@ def lstm_gradient(upstream, recurrent, hidden, cell, gates, cell_clip, scale=Non
     zeros = ops.zeros_like(hidden[0])
     transposed = ops.transpose(recurrent)
 
-    def step(carry, inputs):
+    def step(carry: Tensors, inputs: Tensors) -> tuple[Tensors, Tensors]:
         d_hidden, d_cell = carry
         above, by_cell, free, by_i, by_f, by_g, by_o, forget = inputs
         d_hidden = d_hidden + above

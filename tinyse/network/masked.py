@@ -6,18 +6,19 @@ held against.  A weight takes the gradient of what was used for it, also where i
 
 from __future__ import annotations
 
-from keras import ops
+from collections.abc import Mapping
 
-from tinyse.network.build import forward
+from tinyse.network.build import Parameters, forward
+from tinyse.network.tensors import Tensor, WithGradient, custom_gradient
 from tinyse.recipe import Network
 
 
-@ops.custom_gradient
-def _masked(weights, mask):
+@custom_gradient
+def _masked(weights: Tensor, mask: Tensor) -> WithGradient:
     return weights * mask, lambda upstream: (upstream, upstream * weights)
 
 
-def masked_parameters(parameters, masks):
+def masked_parameters(parameters: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> Parameters:
     """What a step computes with; masks : kernel or recurrent kernel -> [n, m] of 0 and 1."""
     return {
         name: _masked(value, masks[name]) if name in masks else value
@@ -25,6 +26,11 @@ def masked_parameters(parameters, masks):
     }
 
 
-def masked_forward(network: Network, parameters, masks, features):
+def masked_forward(
+    network: Network,
+    parameters: Mapping[str, Tensor],
+    masks: Mapping[str, Tensor],
+    features: Tensor,
+) -> Tensor:
     """Mask [B, T, 128] of features [B, T, 128] from a zero state."""
     return forward(network, masked_parameters(parameters, masks), features)

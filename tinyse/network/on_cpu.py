@@ -14,16 +14,20 @@ from __future__ import annotations
 import ctypes
 import platform
 import shutil
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from numpy.typing import NDArray
 
 from tinyse import features
 from tinyse.compiled import build
 from tinyse.errors import InputError
+from tinyse.network.integers import Multiplier
+from tinyse.network.tensors import Tensor, Tensors
 
 _SOURCES = Path(__file__).parent / "cpu"
 _CALLS = (
@@ -38,6 +42,12 @@ _CALLS = (
 UNITS = 64  # a layer's width must be a multiple of it
 _FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-shared", "-fPIC", "-pthread", "-w")
 _TILES, _VECTORS = "sapphirerapids", "x86-64-v3"  # what the compiler calls a processor with them
+
+_Shape = tuple[int, ...]
+
+# What JAX itself leaves without types.
+_capsule: Callable[[Any], object] = jax.ffi.pycapsule
+_result: Callable[[_Shape, type[np.generic]], jax.ShapeDtypeStruct] = jax.ShapeDtypeStruct
 
 
 @cache
@@ -59,7 +69,7 @@ def load() -> ctypes.CDLL:
     if not library.tinyse_available():
         raise refused
     for name in _CALLS:
-        capsule = jax.ffi.pycapsule(getattr(library, name))
+        capsule = _capsule(getattr(library, name))
         jax.ffi.register_ffi_target(name, capsule, platform="cpu")
     return library
 
@@ -69,34 +79,43 @@ def _has_tiles() -> bool:
     return cpu.exists() and "amx_bf16" in cpu.read_text("utf-8")
 
 
-def _call(name: str, shapes, *arrays, **attributes):
+def _call(
+    name: str,
+    shapes: _Shape | tuple[_Shape, ...] | tuple[jax.ShapeDtypeStruct, ...],
+    *arrays: Tensor,
+    **attributes: np.generic | bool,
+) -> Tensor:
     """One call; `shapes` of its float32 results, or what `jax.ffi.ffi_call` takes."""
     load()
-    results = jax.tree.map(_float32, shapes, is_leaf=_is_shape)
+    results: jax.ShapeDtypeStruct | tuple[jax.ShapeDtypeStruct, ...] = jax.tree.map(
+        _float32, shapes, is_leaf=_is_shape
+    )
     return jax.ffi.ffi_call(name, results)(*arrays, **attributes)
 
 
-def _float32(shape):
-    return jax.ShapeDtypeStruct(shape, np.float32) if _is_shape(shape) else shape
+def _float32(shape: Any) -> jax.ShapeDtypeStruct:
+    return _result(shape, np.float32) if _is_shape(shape) else shape
 
 
-def _is_shape(value) -> bool:
+def _is_shape(value: object) -> bool:
     return isinstance(value, tuple) and all(isinstance(size, int) for size in value)
 
 
-def _product(left, right, left_transposed=False, right_transposed=False):
+def _product(
+    left: Tensor, right: Tensor, left_transposed: bool = False, right_transposed: bool = False
+) -> Tensor:
     shape = (left.shape[int(left_transposed)], right.shape[int(not right_transposed)])
     sides = {"left_transposed": left_transposed, "right_transposed": right_transposed}
     return _call("tinyse_product", shape, left, right, **sides)
 
 
 @jax.custom_vjp
-def product(left, right):
+def product(left: Tensor, right: Tensor) -> Tensor:
     """left [n, k] @ right [k, m], and gradients that are such products themselves."""
     return _product(left, right)
 
 
-def _product_gradient(operands, upstream):
+def _product_gradient(operands: tuple[Tensor, Tensor], upstream: Tensor) -> Tensors:
     left, right = operands
     return _product(upstream, right, right_transposed=True), _product(left, upstream, True)
 
@@ -104,7 +123,7 @@ def _product_gradient(operands, upstream):
 product.defvjp(lambda left, right: (_product(left, right), (left, right)), _product_gradient)
 
 
-def batched_product(left, right):
+def batched_product(left: Tensor, right: Tensor) -> Tensor:
     """left [b, n, k] @ right [b, k, m]; without a gradient."""
     shape = (*left.shape[:2], right.shape[2])
     return _call("tinyse_batched_product", shape, left, right)
@@ -115,7 +134,7 @@ def takes(units: int) -> bool:
     return units % UNITS == 0
 
 
-def lstm_states(projected, recurrent, cell_clip=0.0):
+def lstm_states(projected: Tensor, recurrent: Tensor, cell_clip: float = 0.0) -> Tensors:
     """Hidden, cell [T, B, H] and gates [T, B, 4H] from a zero state."""
     narrow = (*projected.shape[:2], projected.shape[2] // 4)
     shapes = narrow, narrow, projected.shape
@@ -123,7 +142,15 @@ def lstm_states(projected, recurrent, cell_clip=0.0):
     return _call("tinyse_lstm_forward", shapes, projected, recurrent, clip=clip)
 
 
-def lstm_gradient(upstream, recurrent, hidden, cell, gates, cell_clip, scale=None):
+def lstm_gradient(
+    upstream: Tensor,
+    recurrent: Tensor,
+    hidden: Tensor,
+    cell: Tensor,
+    gates: Tensor,
+    cell_clip: float,
+    scale: Tensor | None = None,
+) -> Tensors:
     """Gradients of `projected`, times `scale` [4H], and of `recurrent`."""
     call = partial(_call, "tinyse_lstm_backward", clip=np.float32(cell_clip))
     d_projected = call(gates.shape, upstream, recurrent, cell, gates)
@@ -133,7 +160,14 @@ def lstm_gradient(upstream, recurrent, hidden, cell, gates, cell_clip, scale=Non
     return d_projected if scale is None else d_projected * scale, d_recurrent
 
 
-def quantised_states(sums, recurrent, by_input, by_hidden, tables, cell):
+def quantised_states(
+    sums: Tensor,
+    recurrent: Tensor,
+    by_input: Multiplier,
+    by_hidden: Multiplier,
+    tables: NDArray[np.integer],
+    cell: Mapping[str, int],
+) -> Tensors:
     """What `quantised._states` returns of accumulators [T, B, 4H] and int8 steps [H, 4H].
 
     by_input, by_hidden : `integers.Multiplier` of every column
@@ -142,9 +176,9 @@ def quantised_states(sums, recurrent, by_input, by_hidden, tables, cell):
     """
     narrow = (*sums.shape[:2], sums.shape[2] // 4)
     results = (
-        jax.ShapeDtypeStruct(narrow, np.float32),
-        jax.ShapeDtypeStruct(narrow, np.int16),
-        jax.ShapeDtypeStruct(sums.shape, np.int16),
+        _result(narrow, np.float32),
+        _result(narrow, np.int16),
+        _result(sums.shape, np.int16),
     )
     # A gather reads 32 bits, so also one value behind the last.
     tables = np.pad(tables, ((0, 0), (0, 1))).astype(np.int16)
@@ -167,7 +201,9 @@ class Heard(NamedTuple):
     level: jax.Array
 
 
-def heard(batch, mean, std) -> Heard:
+def heard(
+    batch: Mapping[str, Tensor], mean: NDArray[np.float32], std: NDArray[np.float32]
+) -> Heard:
     """What `losses.mixed` and `features_in_graph.feature_frames` make of a batch."""
     rows, samples = batch["speech"].shape
     frames, lanes = samples // features.HOP - 1, load().tinyse_lanes()
@@ -178,16 +214,16 @@ def heard(batch, mean, std) -> Heard:
         (rows,),
     )
     drawn = [batch[key] for key in ("speech", "noise", "equaliser", "snr_db", "level_dbfs")]
-    fixed = features.averaging_bank(), mean, std
     settings = {
         "floor": np.float32(features.POWER_FLOOR),
         "clip": np.float32(features.FEATURE_CLIP),
     }
-    fixed = [np.asarray(value, np.float32) for value in fixed]
+    constants = features.averaging_bank(), mean, std
+    fixed = [np.asarray(value, np.float32) for value in constants]
     return Heard(*_call("tinyse_hear", shapes, *drawn, *fixed, **settings))
 
 
-def negative_snr(heard: Heard, mask, cap_db: float, least: float):
+def negative_snr(heard: Heard, mask: Tensor, cap_db: float, least: float) -> Tensor:
     """`losses.negative_snr` of the mixture under a mask [B, T, 128].
 
     least : share of the mixture's level below which a target counts as that loud
@@ -197,10 +233,10 @@ def negative_snr(heard: Heard, mask, cap_db: float, least: float):
     rows = mask.shape[0]
 
     @jax.custom_vjp
-    def loss(mask):
+    def loss(mask: Tensor) -> Tensor:
         return forward(mask)[0]
 
-    def forward(mask):
+    def forward(mask: Tensor) -> tuple[Tensor, Tensor]:
         arrays = heard.spectrum, heard.target, heard.level, mask, warp
         values, slope = _call("tinyse_negative_snr", ((rows,), mask.shape), *arrays, **settings)
         return values.mean(), slope

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
 import jax
 
+from tinyse.network.tensors import Tensor, Tensors
 
-def time_loop(body, carry, inputs, reverse=False):
+_Arguments = ParamSpec("_Arguments")
+_Value = TypeVar("_Value")
+
+
+def time_loop(
+    body: Callable[[Tensors, Tensors], tuple[Tensors, Tensors]],
+    carry: Tensors,
+    inputs: Tensors,
+    reverse: bool = False,
+) -> tuple[Tensors, Tensors]:
     """Run `body(carry, inputs[t]) -> carry, outputs_t` over the first axis.
 
     carry, inputs, outputs : tuples of arrays
@@ -13,17 +26,19 @@ def time_loop(body, carry, inputs, reverse=False):
     return jax.lax.scan(body, tuple(carry), tuple(inputs), reverse=reverse)
 
 
-def gathered(table, index):
+def gathered(table: Tensor, index: Tensor) -> Tensor:
     """table[index] for int32 indices that are known to lie inside."""
     return jax.numpy.asarray(table).at[index].get(mode="promise_in_bounds")
 
 
-def compiled(function):
+def compiled(function: Callable[_Arguments, _Value]) -> Callable[_Arguments, _Value]:
     """`function` as one XLA program; a new shape compiles anew."""
     return jax.jit(function)
 
 
-def value_and_gradient(function):
+def value_and_gradient(
+    function: Callable[..., Tensor],
+) -> Callable[..., tuple[Tensor, dict[str, Tensor]]]:
     """A function that returns `function(parameters, *rest)` and its gradient by `parameters`."""
     return jax.value_and_grad(function)
 

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
 import tensorflow as tf
 
+from tinyse.network.tensors import Tensor, Tensors
 
-def time_loop(body, carry, inputs, reverse=False):
+_Arguments = ParamSpec("_Arguments")
+_Value = TypeVar("_Value")
+
+
+def time_loop(
+    body: Callable[[Tensors, Tensors], tuple[Tensors, Tensors]],
+    carry: Tensors,
+    inputs: Tensors,
+    reverse: bool = False,
+) -> tuple[Tensors, Tensors]:
     """Run `body(carry, inputs[t]) -> carry, outputs_t` over the first axis.
 
     carry, inputs, outputs : tuples of tensors; the first axis of `inputs` is static, else XLA
@@ -13,12 +26,12 @@ def time_loop(body, carry, inputs, reverse=False):
     """
     steps = inputs[0].shape[0]
     read = [tf.TensorArray(x.dtype, steps, element_shape=x.shape[1:]).unstack(x) for x in inputs]
-    order = (lambda t: steps - 1 - t) if reverse else (lambda t: t)
+    order: Callable[[Tensor], Tensor] = (lambda t: steps - 1 - t) if reverse else (lambda t: t)
     # One call outside the loop tells what an output looks like; in a graph it is pruned.
     _, examples = body(carry, tuple(x[0] for x in inputs))
     written = tuple(tf.TensorArray(e.dtype, steps, element_shape=e.shape) for e in examples)
 
-    def step(t, carry, written):
+    def step(t: Tensor, carry: Tensors, written: Tensors) -> tuple[Tensor, Tensors, Tensors]:
         position = order(t)
         carry, outputs = body(carry, tuple(r.read(position) for r in read))
         return (
@@ -37,20 +50,22 @@ def time_loop(body, carry, inputs, reverse=False):
     return carry, tuple(w.stack() for w in written)
 
 
-def gathered(table, index):
+def gathered(table: Tensor, index: Tensor) -> Tensor:
     """table[index] for int32 indices that are known to lie inside."""
     return tf.gather(table, index)
 
 
-def compiled(function):
+def compiled(function: Callable[_Arguments, _Value]) -> Callable[_Arguments, _Value]:
     """`function` as one XLA program; a new shape compiles anew."""
     return tf.function(function, jit_compile=True, autograph=False)
 
 
-def value_and_gradient(function):
+def value_and_gradient(
+    function: Callable[..., Tensor],
+) -> Callable[..., tuple[Tensor, dict[str, Tensor]]]:
     """A function that returns `function(parameters, *rest)` and its gradient by `parameters`."""
 
-    def both(parameters, *rest):
+    def both(parameters: dict[str, Tensor], *rest: Any) -> tuple[Tensor, dict[str, Tensor]]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(parameters)
             value = function(parameters, *rest)

@@ -42,3 +42,9 @@ def products_in(precision: str) -> Iterator[None]:
 def cpu_calls() -> ModuleType | None:
     """The module `on_cpu` where products are asked for in bfloat16."""
     return _cpu_calls.get()
+
+
+def cpu_loops(units: int) -> ModuleType | None:
+    """The same where it can run an LSTM of that width."""
+    cpu = cpu_calls()
+    return cpu if cpu is not None and cpu.takes(units) else None

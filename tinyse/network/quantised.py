@@ -24,18 +24,21 @@ a Q31 multiplier (`integers.multiply_nearly`).
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from tinyse.network import integers
 from tinyse.network.backend import gathered, time_loop
-from tinyse.network.build import fitted, layer_names
+from tinyse.network.build import Parameters, fitted, layer_names
 from tinyse.network.gru import gru
 from tinyse.network.integers import straight_through
 from tinyse.network.layers import lstm_gradient, project
-from tinyse.network.precision import cpu_calls
+from tinyse.network.precision import cpu_loops
+from tinyse.network.tensors import Tensor, Tensors, WithGradient, custom_gradient
 from tinyse.quant import FloatNetwork, Quantisation, logistic_table, sigmoid_table, tanh_table
 from tinyse.quant.post_training import (
     FEATURES,
@@ -88,7 +91,9 @@ class Activations:
         return cls(cells, outputs)
 
 
-def weight_steps(weights, mask, gates: int = 1, bits: int = 8):
+def weight_steps(
+    weights: Tensor, mask: Tensor | None, gates: int = 1, bits: int = 8
+) -> tuple[Tensor, Tensor]:
     """int8 steps (as float32) of weights [n, m] under a mask, and the scale of every column [m].
 
     gates : how many matrices stand side by side; 1 for a Dense, which has a scale a column
@@ -106,8 +111,8 @@ def weight_steps(weights, mask, gates: int = 1, bits: int = 8):
     if gates > 1:
         scale = ops.repeat(scale, columns // gates)
 
-    @ops.custom_gradient
-    def steps(weights, mask, scale):
+    @custom_gradient
+    def steps(weights: Tensor, mask: Tensor, scale: Tensor) -> WithGradient:
         # Rounding the scale down may leave the largest weight at 127.03.
         finest = weights * mask / scale
         if bits < 8:
@@ -115,7 +120,7 @@ def weight_steps(weights, mask, gates: int = 1, bits: int = 8):
             finest = ops.clip(ops.round(finest / coarse), -magnitudes, magnitudes) * coarse
         taken = ops.clip(ops.round(finest), -127, 127)
 
-        def gradient(upstream):
+        def gradient(upstream: Tensor) -> Tensors:
             by_value = upstream / scale
             return by_value, by_value * weights, ops.zeros_like(scale)
 
@@ -124,7 +129,13 @@ def weight_steps(weights, mask, gates: int = 1, bits: int = 8):
     return steps(weights, mask, scale), scale
 
 
-def used_parameters(network: Network, activations: Activations, parameters, masks, bits: int = 8):
+def used_parameters(
+    network: Network,
+    activations: Activations,
+    parameters: Mapping[str, Tensor],
+    masks: Mapping[str, Tensor],
+    bits: int = 8,
+) -> Parameters:
     """What a step computes with, in real units: the float32 values that export to its bytes.
 
     A step times a scale of 12 bits is exact in float32, and the largest weight of a matrix is
@@ -148,8 +159,13 @@ def used_parameters(network: Network, activations: Activations, parameters, mask
 
 
 def quantised_forward(
-    network: Network, activations: Activations, parameters, masks, features, bits: int = 8
-):
+    network: Network,
+    activations: Activations,
+    parameters: Mapping[str, Tensor],
+    masks: Mapping[str, Tensor],
+    features: Tensor,
+    bits: int = 8,
+) -> Tensor:
     """Mask [B, T, 128] of features [B, T, 128] from a zero state, as the exported file computes it.
 
     masks : kernel or recurrent kernel -> [n, m] of 0 and 1; what is not named is dense
@@ -187,7 +203,7 @@ def gates_of(name: str) -> int:
     return GATES.get(name.partition("_")[0], 1)
 
 
-def _gru(projected, recurrent, bias, scale):
+def _gru(projected: Tensor, recurrent: Tensor, bias: Tensor, scale: Tensor) -> Tensor:
     """Hidden states of a GRU in steps of 2^-7, from the weights of the file and a loop in float."""
     unit = scale * np.float32(HIDDEN.scale)
     bias = straight_through(ops.round(bias / unit) * unit, bias)
@@ -195,7 +211,7 @@ def _gru(projected, recurrent, bias, scale):
     return straight_through(ops.clip(ops.round(hidden), -128, 127), hidden)
 
 
-def _dense(sums, unit, output: Quantisation, relu: bool):
+def _dense(sums: Tensor, unit: Tensor, output: Quantisation, relu: bool) -> Tensor:
     """Steps above the zero point of FULLY_CONNECTED's output; saturated steps pass no gradient."""
     ratio = unit / np.float32(output.scale)
     steps = ops.cast(integers.multiply_nearly(ops.stop_gradient(sums), ratio), "float32")
@@ -203,13 +219,13 @@ def _dense(sums, unit, output: Quantisation, relu: bool):
     return ops.clip(straight_through(steps, sums * ratio), low, 127 - output.zero_point)
 
 
-def _logistic(x, arriving: Quantisation):
+def _logistic(x: Tensor, arriving: Quantisation) -> Tensor:
     """The mask 0..255/256 of logits in steps above their zero point, with a sigmoid's gradient."""
     table = logistic_table(arriving.scale, arriving.zero_point)
     gains = np.float32((table - MASK.zero_point) * MASK.scale)
 
-    @ops.custom_gradient
-    def mask_of(x):
+    @custom_gradient
+    def mask_of(x: Tensor) -> WithGradient:
         index = ops.cast(x, "int32") + (arriving.zero_point + 128)
         mask = gathered(gains, index)
         return mask, lambda upstream: upstream * mask * (1 - mask) * np.float32(arriving.scale)
@@ -217,21 +233,25 @@ def _logistic(x, arriving: Quantisation):
     return mask_of(x)
 
 
-def quantised_lstm(sums, recurrent, unit, recurrent_scale, cell: Cell):
+def quantised_lstm(
+    sums: Tensor, recurrent: Tensor, unit: Tensor, recurrent_scale: Tensor, cell: Cell
+) -> Tensor:
     """Hidden states [T, B, H] in steps of 2^-7, from a zero state.
 
     sums : [T, B, 4H], accumulators of the input product, bias included, in steps of `unit` [4H]
     recurrent : [H, 4H], int8 steps of `recurrent_scale` [4H]
     """
     hidden_scale = np.float32(HIDDEN.scale)
-    fast = cpu_calls() is not None and cpu_calls().takes(recurrent.shape[0])
-    back = cpu_calls().lstm_gradient if fast else lstm_gradient
+    cpu = cpu_loops(recurrent.shape[0])
+    back = cpu.lstm_gradient if cpu else lstm_gradient
 
-    @ops.custom_gradient
-    def with_gradient(sums, recurrent, unit, recurrent_scale):
+    @custom_gradient
+    def with_gradient(
+        sums: Tensor, recurrent: Tensor, unit: Tensor, recurrent_scale: Tensor
+    ) -> WithGradient:
         hidden, cells, gates = _states(sums, recurrent, unit, recurrent_scale, cell)
 
-        def gradient(upstream):
+        def gradient(upstream: Tensor) -> Tensors:
             # All of it is linear in upstream, so its scale is taken at the end, with the others.
             d_sums, d_recurrent = back(
                 upstream,
@@ -251,7 +271,9 @@ def quantised_lstm(sums, recurrent, unit, recurrent_scale, cell: Cell):
     return with_gradient(sums, recurrent, unit, recurrent_scale)
 
 
-def _states(sums, recurrent, unit, recurrent_scale, cell: Cell):
+def _states(
+    sums: Tensor, recurrent: Tensor, unit: Tensor, recurrent_scale: Tensor, cell: Cell
+) -> Tensors:
     """Hidden steps float32 [T, B, H], cells int16 [T, B, H] and gates Q0.15 int16 [T, B, 4H].
 
     `_LSTMLayer` of `runtimes.oracle`, line by line.  States are kept in 16 bits for the way back:
@@ -263,20 +285,21 @@ def _states(sums, recurrent, unit, recurrent_scale, cell: Cell):
     by_input = integers.multiplier(unit * to_gate)
     by_hidden = integers.multiplier(recurrent_scale * (np.float32(HIDDEN.scale) * to_gate))
     enter, leave = 30 + cell.exponent, 30 + int(math.log2(HIDDEN.scale))
-    if cpu_calls() is not None and cpu_calls().takes(units):
+    cpu = cpu_loops(units)
+    if cpu is not None:
         tables = np.stack([sigmoid_table(), tanh_table(-12), tanh_table(cell.exponent)])
         shifts = {"enter": enter, "leave": leave, "clip": cell.clip}
-        return cpu_calls().quantised_states(sums, recurrent, by_input, by_hidden, tables, shifts)
-    tables, first = _gate_tables(units)
+        return cpu.quantised_states(sums, recurrent, by_input, by_hidden, tables, shifts)
+    gate_tables, first = _gate_tables(units)
     cell_table = tanh_table(cell.exponent).astype(np.int32)
     from_input = integers.clipped16(integers.multiply(ops.cast(sums, "int32"), by_input))
 
-    def step(carry, inputs):
+    def step(carry: Tensors, inputs: Tensors) -> tuple[Tensors, Tensors]:
         hidden, c = carry
         product = ops.cast(ops.matmul(hidden, recurrent), "int32")
         from_hidden = integers.clipped16(integers.multiply(product, by_hidden))
         p = integers.clipped16(ops.cast(inputs[0], "int32") + from_hidden)
-        gates = gathered(tables, p + first)
+        gates = gathered(gate_tables, p + first)
         i, f, g, o = ops.split(gates, GATE_COUNT, axis=1)
         kept = integers.clipped16(integers.shifted(f * c, 15))
         c = integers.clipped16(kept + integers.clipped16(integers.shifted(i * g, enter)))
@@ -291,7 +314,7 @@ def _states(sums, recurrent, unit, recurrent_scale, cell: Cell):
     return time_loop(step, start, (ops.cast(from_input, "int16"),))[1]
 
 
-def _gate_tables(units: int) -> tuple[np.ndarray, np.ndarray]:
+def _gate_tables(units: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """sigmoid and tanh one behind the other, and where zero lies for every column [4 units]."""
     tables = np.concatenate([sigmoid_table(), tanh_table(-12)]).astype(np.int32)
     first = np.repeat(np.array([0, 0, 1, 0]), units) * 65536 + 32768

@@ -154,7 +154,8 @@ def smallest_sparsity(operations: list[Operation], target: Target, mode: str) ->
 
 def _waits(operations: list[Operation], target: Target, mode: str, share: float) -> bool:
     """Whether most cycles wait for the weights' memory with that share of zeros."""
-    changed = tuple(o.with_weights(pruned(o.weights, share)) for o in operations)
+    weighted = ((o, o.weights) for o in operations)
+    changed = tuple(o.with_weights(pruned(w, share)) for o, w in weighted if w is not None)
     costs = network_cost(changed, target, mode)
     waiting = sum(c.cycles for c in costs if c.binds(target.memory) == target.memory)
     return 2 * waiting > sum(c.cycles for c in costs)

@@ -100,7 +100,8 @@ def _stretches(data: bytes, layout: Layout) -> Iterator[tuple[bytes, Segment, in
     cuts = []
     for number in range(matrices):
         record = MATRIX.unpack_from(data, first + number * MATRIX.size)
-        values, index, form, columns, tiles, index_bytes = *record[:2], record[7], *record[10:]
+        values, index, form = record[0], record[1], record[7]
+        columns, tiles, index_bytes = record[10:]
         if tiles:
             a_tile = 64 if layout is Layout.ROWS and form == Form.ALL else 16
             cuts.append((values, values + a_tile * tiles, Segment.BYTES, 0))

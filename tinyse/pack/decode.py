@@ -60,13 +60,15 @@ def write_decode(file: CheckedFile, schema: ModuleType | None = None) -> Packed:
     so does a file that is in this form already.
     Raises MissingExtra without a package that holds the schema.
     """
-    left, chosen = {}, {}
+    left: dict[str, str] = {}
+    chosen: dict[int, list[int]] = {}
+    scratch = 0
     for number, operator in enumerate(file.model.operators):
-        matrices = list(_matrices(file.model, operator))
-        reasons = {index: _reason_to_leave(file.model, index) for index in matrices}
+        matrices = dict(_matrices(file.model, operator))
+        reasons = {i: _reason_to_leave(file.model, i, data) for i, data in matrices.items()}
         left |= {file.model.tensors[i].name: why for i, why in reasons.items() if why}
         chosen[number] = [index for index in matrices if not reasons[index]]
-    scratch = max(sum(file.model.tensors[i].data.size for i in group) for group in chosen.values())
+        scratch = max(scratch, sum(matrices[index].size for index in chosen[number]))
     if not scratch or is_decode(parse_model(file.data, file.path)):
         return Packed(file.data, scratch, left)
     return Packed(_rewritten(file, chosen, schema or schema_module()), scratch, left)
@@ -157,23 +159,24 @@ def _decoded_tensor(model: Model, bitmap: int, values: int, output: int) -> Tens
         _refuse(model, f"{NAME}: a tensor is absent")
     target = model.tensors[output]
     name = target.name or f"tensor {output}"
-    sources = [model.tensors[index] for index in (bitmap, values)]
-    if not all(_is_constant_bytes(tensor) for tensor in sources):
+    bits, kept = (_constant_bytes(model.tensors[index]) for index in (bitmap, values))
+    if bits is None or kept is None:
         _refuse(model, f"{name}: its encoded tensors are not constant uint8 vectors")
     if target.type != "int8" or target.data is not None or target.zero_points.any():
         _refuse(model, f"{name}: cannot be what {NAME} puts out")
     if sum(operator.outputs.count(output) for operator in model.operators) > 1:
         _refuse(model, f"{name}: two operators put it out")
     try:
-        data = decode(sources[0].data, sources[1].data, target.shape)
+        data = decode(bits, kept, target.shape)
     except ValueError as error:
         raise InputError(f"{name}: {error}", model.path or "model", REMEDY) from error
     return dataclasses.replace(target, data=data)
 
 
-def _is_constant_bytes(tensor: Tensor) -> bool:
+def _constant_bytes(tensor: Tensor) -> NDArray[np.uint8] | None:
+    """What a constant vector of bytes holds, None where a tensor is not one."""
     is_vector = tensor.type == "uint8" and len(tensor.shape) == 1
-    return is_vector and tensor.data is not None and not tensor.is_variable
+    return tensor.data if is_vector and not tensor.is_variable else None
 
 
 def _refuse(model: Model, what: str) -> NoReturn:
@@ -184,22 +187,22 @@ def _is_decode(operator: Operator) -> bool:
     return operator.code == CUSTOM and operator.name == f"CUSTOM {NAME}"
 
 
-def _matrices(model: Model, operator: Operator) -> Iterator[int]:
-    """The constant matrices that an operator reads."""
+def _matrices(model: Model, operator: Operator) -> Iterator[tuple[int, NDArray[np.int8]]]:
+    """(number, weights) of the constant matrices that an operator reads."""
     for index in dict.fromkeys(operator.inputs):
         if index >= 0:
             tensor = model.tensors[index]
             if tensor.data is not None and tensor.type == "int8" and len(tensor.shape) == 2:
-                yield index
+                yield index, tensor.data
 
 
-def _reason_to_leave(model: Model, index: int) -> str | None:
+def _reason_to_leave(model: Model, index: int, weights: NDArray[np.int8]) -> str | None:
     tensor = model.tensors[index]
     if sum(operator.inputs.count(index) for operator in model.operators) > 1:
         return "more than one operator reads it"
     if len(tensor.scales) > 1 and tensor.axis not in (0, len(tensor.shape) - 1):
         return f"scales along axis {tensor.axis}"
-    zeros, overhead = _gain_and_cost(tensor.data)
+    zeros, overhead = _gain_and_cost(weights)
     if zeros <= overhead:
         return f"{zeros} zeros do not pay for {overhead} bytes of bitmap and bookkeeping"
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from tinyse.files import json_bytes
 from tinyse.pack.c_source import arena_bytes, model_c, model_h
@@ -51,7 +52,7 @@ def native_bytes(
 
 def account(blob: Blob, target: str, files: dict[str, bytes]) -> dict:
     """The document pack.json: where every byte of the blob went."""
-    found = {
+    found: dict[str, Any] = {
         "schema": SCHEMA,
         "target": target,
         "layout": blob.layout.name.lower(),

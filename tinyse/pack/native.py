@@ -36,6 +36,7 @@ from tinyse.pack.tiles import Tiles, fits, pack_matrix, tile_shape
 from tinyse.quant import (
     GATES,
     IntegerDense,
+    IntegerGRU,
     IntegerLayer,
     IntegerLSTM,
     IntegerNetwork,
@@ -43,6 +44,8 @@ from tinyse.quant import (
     logistic_table,
     quantize_multiplier,
 )
+
+_Layer = IntegerLSTM | IntegerDense  # what the C kernels compute
 
 GATE_SCALE = 2.0**-12  # Q3.12, what the gates' pre-activations are computed in
 MOST_LEFT, MOST_RIGHT = 15, 31  # shifts that the C code takes
@@ -86,35 +89,33 @@ def pack(
     Raises InputError where a kernel could not run a layer: a weight of -128, more than 4096 inputs
     or units, a multiplier out of range.
     """
-    for layer in network.layers:
-        _refuse(layer)
+    layers = [_accepted(layer) for layer in network.layers]
     writer = _Writer(layout)
-    parts = [_parts(layer, layout, blocks) for layer in network.layers]
-    writer.reserve(network, parts)
-    for layer, matrices in zip(network.layers, parts, strict=True):
+    parts = [(layer, _parts(layer, layout, blocks)) for layer in layers]
+    writer.reserve(parts)
+    for layer, matrices in parts:
         writer.constants(layer, matrices)
     tables = frontend_tables(network) if frontend else None
     frontend_at = writer.add("front end", "tables", tables) if tables else 0
     for kind in ("index", "values"):
-        for layer, matrices in zip(network.layers, parts, strict=True):
+        for layer, matrices in parts:
             writer.tiles(layer, matrices, kind)
     return writer.finish(network, frontend_at)
 
 
-def _refuse(layer: IntegerLayer) -> None:
-    """What the C kernels do not compute."""
-    lstm_of_8_bits = isinstance(layer, IntegerLSTM) and layer.gate_bits != 16
-    if not isinstance(layer, IntegerLSTM | IntegerDense) or lstm_of_8_bits:
+def _accepted(layer: IntegerLayer) -> _Layer:
+    """`layer`, where it is one that the C kernels compute."""
+    if isinstance(layer, IntegerGRU) or (isinstance(layer, IntegerLSTM) and layer.gate_bits != 16):
         what = f"{type(layer).__name__.removeprefix('Integer')} in basic operators"
     elif layer.input.bits != 8 or layer.output.bits != 8:
         what = "activations of 16 bits"
     else:
-        return
+        return layer
     remedy = "the C kernels take LSTM and dense layers of profile fused"
     raise InputError(what, layer.name, remedy)
 
 
-def _parts(layer: IntegerLayer, layout: Layout, blocks: bool) -> list[_Part]:
+def _parts(layer: _Layer, layout: Layout, blocks: bool) -> list[_Part]:
     if max(layer.width, layer.units) > LARGEST:
         what = f"{layer.width} inputs and {layer.units} units"
         raise InputError(f"{what}, the kernels take {LARGEST}", layer.name, "use smaller layers")
@@ -129,8 +130,8 @@ def _parts(layer: IntegerLayer, layout: Layout, blocks: bool) -> list[_Part]:
         for gate, name in enumerate(GATES):
             weights = (layer.kernels if half == "kernel" else layer.recurrents)[gate]
             bias = layer.biases[gate] if half == "kernel" else np.zeros(layer.units, np.int32)
-            scales = layer.kernel_scales if half == "kernel" else layer.recurrent_scales
-            ratio = np.array([arriving.scale * scales[gate] / GATE_SCALE])
+            of_gates = layer.kernel_scales if half == "kernel" else layer.recurrent_scales
+            ratio = np.array([arriving.scale * of_gates[gate] / GATE_SCALE])
             full = f"{layer.name}/{name}_gate/{half}"
             parts.append(_part(full, weights, bias, arriving.zero_point, ratio, layout, blocks))
     return parts
@@ -139,7 +140,7 @@ def _parts(layer: IntegerLayer, layout: Layout, blocks: bool) -> list[_Part]:
 def _part(
     name: str,
     weights: NDArray[np.int8],
-    bias: NDArray[np.int32],
+    bias: NDArray[np.integer],
     zero: int,
     ratios: NDArray[np.float64],
     layout: Layout,
@@ -169,7 +170,8 @@ def _part(
     return _Part(
         name,
         tiles,
-        *weights.shape,
+        weights.shape[0],
+        weights.shape[1],
         tiles.ordered(_padded(whole, high)) if whole.any() else None,
         offset,
         by.q,
@@ -192,7 +194,7 @@ class _Writer:
         self.data = bytearray(HEADER.size)
         self.accounts: dict[str, dict[str, int]] = {"header": {"header": HEADER.size}}
         self.matrices: list[dict[str, int]] = []
-        self.records: list[tuple[IntegerLayer, list[_Part], int]] = []
+        self.records: list[tuple[_Layer, list[_Part], int]] = []
 
     def add(self, owner: str, kind: str, data: bytes, alignment: int = 4) -> int:
         """Appends and returns the offset; padding counts for what comes after it."""
@@ -204,23 +206,23 @@ class _Writer:
         account[kind] = account.get(kind, 0) + len(self.data) - before
         return at
 
-    def reserve(self, network: IntegerNetwork, parts: list[list[_Part]]) -> None:
+    def reserve(self, parts: list[tuple[_Layer, list[_Part]]]) -> None:
         """Room for the records, which hold offsets of what follows."""
         self.layers_at = len(self.data)
-        for layer in network.layers:
+        for layer, _ in parts:
             self.add(layer.name, "records", bytes(LAYER.size))
         self.matrices_at = len(self.data)
-        for layer, matrices in zip(network.layers, parts, strict=True):
+        for layer, matrices in parts:
             self.records.append((layer, matrices, len(self.matrices)))
             for _ in matrices:
                 self.add(layer.name, "records", bytes(MATRIX.size))
                 self.matrices.append({"index": 0, "bias": 0, "sums": 0, "row_q": 0, "table": 0})
 
-    def _slot(self, layer: IntegerLayer, number: int) -> dict[str, int]:
+    def _slot(self, layer: _Layer, number: int) -> dict[str, int]:
         first = next(first for owner, _, first in self.records if owner is layer)
         return self.matrices[first + number]
 
-    def constants(self, layer: IntegerLayer, matrices: list[_Part]) -> None:
+    def constants(self, layer: _Layer, matrices: list[_Part]) -> None:
         """Biases, row multipliers and the LOGISTIC table of a layer."""
         for number, part in enumerate(matrices):
             slot = self._slot(layer, number)
@@ -239,7 +241,7 @@ class _Writer:
             data = table.astype(np.int8).tobytes()
             self._slot(layer, 0)["table"] = self.add(layer.name, "table", data)
 
-    def tiles(self, layer: IntegerLayer, matrices: list[_Part], kind: str) -> None:
+    def tiles(self, layer: _Layer, matrices: list[_Part], kind: str) -> None:
         """The index or the values of a layer's matrices."""
         for number, part in enumerate(matrices):
             data = getattr(part.tiles, kind)
@@ -306,11 +308,10 @@ def _matrix_record(part: _Part, slot: dict[str, int]) -> tuple[int, ...]:
     )
 
 
-def _layer_record(layer: IntegerLayer, first: int, table: int) -> tuple[int, ...]:
-    is_lstm = isinstance(layer, IntegerLSTM)
-    kind = Kind.LSTM if is_lstm else Kind.DENSE
+def _layer_record(layer: _Layer, first: int, table: int) -> tuple[int, ...]:
+    kind = Kind.LSTM if isinstance(layer, IntegerLSTM) else Kind.DENSE
     shape = (kind, layer.width, layer.units, first)
-    if not is_lstm:
+    if isinstance(layer, IntegerDense):
         zero = layer.accumulated.zero_point
         low = zero if layer.relu else -128
         return (*shape, layer.input.zero_point, zero, low, 0, 0, table, 0, 0, 0, 0, 0)

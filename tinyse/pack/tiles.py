@@ -51,7 +51,7 @@ def pack_matrix(weights: NDArray[np.int8], layout: Layout, blocks: bool = True) 
 
     Without `blocks` all tiles are stored.
     """
-    live = np.abs(_tiled(weights, 4, 4)).any(axis=(2, 3))
+    live = np.count_nonzero(_tiled(weights, 4, 4), axis=(2, 3)) > 0
     too_wide = weights.shape[1] > MOST_COLUMNS[layout]
     if not blocks or too_wide or live.mean() >= DENSE_FROM:
         tiles = _tiled(weights, *tile_shape(layout, Form.ALL))

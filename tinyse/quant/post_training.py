@@ -15,6 +15,7 @@ Every scale has 12 significant bits (`scales.r12` says why).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,8 @@ FEATURES = Quantisation(2.0**-5)
 HIDDEN = Quantisation(2.0**-7)
 MASK = Quantisation(2.0**-8, -128)
 
+Maker = Callable[[FloatLayer, Quantisation], IntegerLayer]
+
 # sigmoid rounds to the byte 255 from ln(255.5 / 0.5) = 6.236 on, and to 0 below minus that.
 LOGIT_BOUND = 6.24
 
@@ -47,18 +50,23 @@ SMALLEST_WEIGHT_SCALE = 2.0**-20
 
 def quantise_network(network: FloatNetwork, name: str) -> IntegerNetwork:
     """The integer network of float weights and calibrated ranges."""
+    makers: dict[str, Maker] = {"lstm": _lstm, "gru": _gru}
     layers: list[IntegerLayer] = []
     arriving = FEATURES
     for layer in network.layers:
-        make = {"lstm": _lstm, "gru": _gru}.get(layer.kind, _dense)
-        layers.append(make(layer, arriving))
+        layers.append(makers.get(layer.kind, _dense)(layer, arriving))
         arriving = layers[-1].output
     return IntegerNetwork(name, tuple(layers), np.stack([network.mean, network.std]))
 
 
+def _gates(layer: FloatLayer, count: int) -> tuple[list[NDArray], list[NDArray]]:
+    """The kernels and the recurrent kernels [out, in] of a recurrent layer, one per gate."""
+    assert layer.recurrent is not None
+    return np.split(layer.kernel.T, count), np.split(layer.recurrent.T, count)
+
+
 def _lstm(layer: FloatLayer, arriving: Quantisation) -> IntegerLSTM:
-    kernels = np.split(layer.kernel.T, 4)
-    recurrents = np.split(layer.recurrent.T, 4)
+    kernels, recurrents = _gates(layer, 4)
     kernel_scales = tuple(weight_scale(kernel) for kernel in kernels)
     recurrent_scales = tuple(weight_scale(recurrent) for recurrent in recurrents)
     biases = zip(np.split(layer.bias, 4), kernel_scales, strict=True)
@@ -77,8 +85,7 @@ def _lstm(layer: FloatLayer, arriving: Quantisation) -> IntegerLSTM:
 
 
 def _gru(layer: FloatLayer, arriving: Quantisation) -> IntegerGRU:
-    kernels = np.split(layer.kernel.T, 3)
-    recurrents = np.split(layer.recurrent.T, 3)
+    kernels, recurrents = _gates(layer, 3)
     kernel_scales = tuple(map(weight_scale, kernels))
     recurrent_scales = tuple(map(weight_scale, recurrents))
     from_input, from_hidden = (np.split(bias, 3) for bias in layer.bias)

@@ -155,6 +155,7 @@ class Emulated:
 
     name: str
     board: Board
+    measured: Measured | None = None
 
     def __init__(self, network: IntegerNetwork) -> None:
         self.network = network
@@ -163,7 +164,6 @@ class Emulated:
         self._emulator = find_tool((EMULATOR,), GET)
         self._state: bytes | None = None
         self._states = b""
-        self.measured: Measured | None = None
         first = self.run(np.zeros((1, network.layers[0].width), np.int8))
         assert len(first) == 1 and self.measured is not None
         release = f"tinyse {__version__}, {self.board.core} on QEMU {self.board.machine}"

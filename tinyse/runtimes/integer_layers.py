@@ -56,7 +56,7 @@ class _Product:
     ) -> None:
         sums = weights.astype(np.int64).sum(axis=1)
         largest = np.abs(weights.astype(np.int64)).sum(axis=1).max() * -arriving.bounds[0]
-        self._dtype = np.float32 if largest < 2**24 else np.float64
+        self._dtype: type[np.floating] = np.float32 if largest < 2**24 else np.float64
         self._weights = np.ascontiguousarray(weights.T, dtype=self._dtype)
         self._bias = bias.astype(np.int64) - arriving.zero_point * sums
         self._by = Multiplier.of(ratios)

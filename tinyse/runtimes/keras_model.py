@@ -99,8 +99,8 @@ def _recurrent(layer: FloatLayer) -> Any:
     if not layer.cell_clip:
         return keras.layers.LSTM(layer.units, **every)
 
-    class ClippedCell(keras.layers.LSTMCell):
-        def call(self, inputs, states, training=False):
+    class ClippedCell(keras.layers.LSTMCell):  # type: ignore[misc, name-defined] # no types there
+        def call(self, inputs: Any, states: Any, training: bool = False) -> Any:
             # tanh is one to the seventh digit at any clip worth having, so h may come first.
             hidden, (_, cell) = super().call(inputs, states, training)
             return hidden, [hidden, keras.ops.clip(cell, -layer.cell_clip, layer.cell_clip)]

@@ -129,8 +129,8 @@ class NativeModel:
         h, c, units = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_size_t()
         arguments = (ctypes.byref(h), ctypes.byref(c), ctypes.byref(units))
         checked(self.lib.tinyse_lstm_state(self.handle, index, *arguments), "LSTM")
-        hidden = np.frombuffer(ctypes.string_at(h.value, units.value), np.int8)
-        cell = np.frombuffer(ctypes.string_at(c.value, 2 * units.value), np.int16)
+        hidden = np.frombuffer(ctypes.string_at(h, units.value), np.int8)
+        cell = np.frombuffer(ctypes.string_at(c, 2 * units.value), np.int16)
         return hidden, cell
 
 

@@ -59,7 +59,7 @@ class Curve:
     a: float
     b: float
 
-    def sparsity_at(self, slope: NDArray | float) -> NDArray | float:
+    def sparsity_at(self, slope: float) -> float:
         """Where the loss rises by `slope` per unit of sparsity."""
         return np.log(slope / (self.a * self.b)) / self.b
 

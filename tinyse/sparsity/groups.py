@@ -63,10 +63,13 @@ class Structure:
         return bool(shape[0] % rows or shape[1] % columns)
 
 
+WITHOUT_SIZE = {"weight": Structure("weight"), "unit": Structure("unit")}
+
+
 def parse_structure(text: str) -> Structure:
     """The structure of "weight", "block:RxC" or "unit"."""
-    if text in ("weight", "unit"):
-        return Structure(text)
+    if text in WITHOUT_SIZE:
+        return WITHOUT_SIZE[text]
     found = re.fullmatch(r"block:(\d{1,4})x(\d{1,4})", text, re.ASCII)
     if found is None or not (int(found[1]) and int(found[2])):
         what = f"expected weight, block:ROWSxCOLUMNS or unit, got {text!r}"

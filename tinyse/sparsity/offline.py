@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,7 +128,8 @@ def masked_integer(network: IntegerNetwork, masks: Masks) -> IntegerNetwork:
     """The network with the byte 0 where `masks` (half -> bool [out, in]) leaves weights out."""
     layers = []
     for layer in network.layers:
-        name, changed = layer.name, {}
+        name = layer.name
+        changed: dict[str, Any] = {}
         if isinstance(layer, IntegerDense):
             changed["kernel"] = _masked(layer.kernel, masks.get(f"{name}/kernel"))
         else:

@@ -12,7 +12,7 @@ from typing import Any
 
 import flatbuffers
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tinyse.quant import Quantisation
 from tinyse.tflite.layout import TYPES
@@ -138,6 +138,8 @@ class Builder:
         return self._codes[code, version]
 
     def _quantisation(self, quantisation: Quantisation | NDArray) -> Any:
+        scales: ArrayLike
+        zero_points: ArrayLike
         if isinstance(quantisation, Quantisation):
             scales, zero_points = [quantisation.scale], [quantisation.zero_point]
         else:

@@ -25,6 +25,7 @@ from tinyse.quant import (
     Quantisation,
     quantize_multiplier,
 )
+from tinyse.quant.profiles import Form
 from tinyse.tflite.follow import follow
 from tinyse.tflite.layout import (
     ADD,
@@ -93,7 +94,7 @@ def check_bytes(data: bytes, path: Path | None = None) -> CheckedFile:
     return CheckedFile(path, data, model, check(model))
 
 
-def form_of(model: Model) -> str:
+def form_of(model: Model) -> Form:
     """How the states travel: "fused" inside the file, "step" as inputs and outputs."""
     has_lstm = any(operator.code == LSTM for operator in model.operators)
     return "fused" if has_lstm or len(model.inputs) == 1 else "step"

@@ -48,6 +48,7 @@ def follow(model: Model) -> IntegerNetwork:
     arriving = path.next_input()
     tensors.activation(model, arriving, None, "input")
     outputs: list[int] = []
+    layer: IntegerLayer
     while path.operators:
         operator = path.operators[0]
         if operator.code != FULLY_CONNECTED or len(operator.inputs) != 3:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyse.quant import GATES, IntegerDense, IntegerLSTM, IntegerNetwork
+from tinyse.quant import GATES, IntegerDense, IntegerGRU, IntegerLSTM, IntegerNetwork
 from tinyse.tflite.builder import Builder
 from tinyse.tflite.layout import FULLY_CONNECTED, LOGISTIC, LSTM
 
@@ -30,8 +30,11 @@ def build_fused(network: IntegerNetwork, builder: Builder) -> bytes:
     """The file of `network`, which has no GRU, in the profile of its widths."""
     features = arriving = write_head(builder, network)
     for layer in network.layers:
-        add = _lstm if isinstance(layer, IntegerLSTM) else write_dense
-        arriving = add(builder, layer, arriving)
+        assert not isinstance(layer, IntegerGRU)
+        if isinstance(layer, IntegerLSTM):
+            arriving = _lstm(builder, layer, arriving)
+        else:
+            arriving = write_dense(builder, layer, arriving)
     return builder.finish([features], [arriving])
 
 

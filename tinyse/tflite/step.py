@@ -9,6 +9,11 @@ that has no recurrent operator or does not keep its state.  A signature names in
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
 from tinyse.quant import (
     GATE_ARITHMETIC,
     GATES,
@@ -67,8 +72,10 @@ def _recurrent(
 ) -> tuple[int, ...]:
     ops = _CellWriter(builder, layer)
     if isinstance(layer, IntegerGRU):
-        return (gru(ops, x, *states, layer.hidden),)
-    return lstm(ops, x, *states, layer.hidden, layer.cell)
+        (hidden,) = states
+        return (gru(ops, x, hidden, layer.hidden),)
+    hidden, cell = states
+    return lstm(ops, x, hidden, cell, layer.hidden, layer.cell)
 
 
 class _CellWriter:
@@ -82,6 +89,7 @@ class _CellWriter:
     def product(self, source: int, gate: str, part: Part) -> int:
         layer, number = self._layer, self._names.index(gate)
         name = f"{layer.name}/{gate}_gate"
+        biases: tuple[NDArray[np.integer], ...] | None
         if part == "kernel":
             weights, scales, biases = layer.kernels, layer.kernel_scales, layer.biases
             arriving, bias_name = layer.input, f"{name}/bias"
@@ -100,7 +108,7 @@ class _CellWriter:
 
     def operator(self, code: int, inputs: tuple[int, ...], role: str, out: Quantisation) -> int:
         output = self._builder.activation(f"{self._layer.name}/{role}", self._layer.units, out)
-        options = None
+        options: Any = None
         if code in OPTIONS:
             options = getattr(self._builder.schema, OPTIONS[code])()
         if code in (ADD, SUB):

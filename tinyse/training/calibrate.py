@@ -7,14 +7,17 @@ range it never has.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
+from numpy.typing import NDArray
 
 from tinyse import features
 from tinyse.network import backend
 from tinyse.network import features_in_graph as graph
 from tinyse.network.build import Parameters, activations
 from tinyse.recipe import Network
-from tinyse.training.losses import mixed
+from tinyse.training.losses import Batch, mixed
 
 # Drawn from steps no training reaches, so that it repeats whatever the run's length.
 STEPS = (10**9, 10**9 + 24)
@@ -24,7 +27,7 @@ STEPS = (10**9, 10**9 + 24)
 _OUTLIERS = 1e-5
 
 
-def normalisation(batches) -> features.Normalisation:
+def normalisation(batches: Iterable[Batch]) -> features.Normalisation:
     """Band statistics of the mixtures of some batches."""
     mix = backend.compiled(mixed)
     levels = []
@@ -35,16 +38,19 @@ def normalisation(batches) -> features.Normalisation:
 
 
 def ranges(
-    network: Network, parameters: Parameters, batches, statistics: features.Normalisation
-) -> Parameters:
+    network: Network,
+    parameters: Parameters,
+    batches: Iterable[Batch],
+    statistics: features.Normalisation,
+) -> dict[str, NDArray[np.float32]]:
     """Lowest and highest value of every activation, `range/NAME` float32 [2]."""
 
-    def observed(parameters, batch):
+    def observed(parameters: Parameters, batch: Batch) -> Parameters:
         frames = graph.feature_frames(mixed(batch)[0], statistics.mean, statistics.std)
         return activations(network, parameters, frames)
 
     observe = backend.compiled(observed)
-    seen: dict[str, list[np.ndarray]] = {}
+    seen: dict[str, list[NDArray[np.float64]]] = {}
     for batch in batches:
         for name, value in observe(parameters, batch).items():
             ends = np.quantile(np.asarray(value), [_OUTLIERS, 1 - _OUTLIERS])
@@ -55,7 +61,7 @@ def ranges(
     }
 
 
-def fixed_filter(batches) -> np.ndarray:
+def fixed_filter(batches: Iterable[Batch]) -> NDArray[np.float32]:
     """The best single gain per bin float32 [257]: the floor any network must beat.
 
     g = clip(sum Re(S Y*) / sum |Y|^2, 0, 1) with each mixture weighted by 1 / |y|^2.

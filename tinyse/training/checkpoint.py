@@ -6,11 +6,13 @@ its parameters, Adam's moments, the step, and the sums the log line of the runni
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinyse.errors import InputError
 from tinyse.files import atomic_file
@@ -35,19 +37,23 @@ class Progress:
     counted: int = 0
 
 
-def save(path: Path, state: State, progress: Progress, fixed: dict[str, np.ndarray]) -> None:
+def save(
+    path: Path, state: State, progress: Progress, fixed: Mapping[str, NDArray | np.generic]
+) -> None:
     """Write a checkpoint; `fixed` are arrays of the run that no step changes."""
-    arrays = {f"fixed/{name}": value for name, value in fixed.items()}
+    arrays: dict[str, NDArray | np.generic] = {
+        f"fixed/{name}": value for name, value in fixed.items()
+    }
     for part, values in zip(State._fields, state, strict=True):
         arrays |= {f"{part}/{name}": np.asarray(value) for name, value in values.items()}
     arrays |= {f"progress/{name}": np.asarray(value) for name, value in vars(progress).items()}
     with atomic_file(path) as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # no key is called allow_pickle
 
 
-def load(path: Path) -> tuple[State, Progress, dict[str, np.ndarray]]:
+def load(path: Path) -> tuple[State, Progress, dict[str, NDArray]]:
     """What `save` wrote; InputError if it is missing or damaged."""
-    parts: dict[str, dict[str, np.ndarray]] = {"fixed": {}, "progress": {}}
+    parts: dict[str, dict[str, NDArray]] = {"fixed": {}, "progress": {}}
     parts |= {name: {} for name in State._fields}
     try:
         with path.open("rb") as opened, np.load(opened) as file:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from tinyse.errors import TinySEError
 from tinyse.network.build import Parameters
@@ -28,10 +30,12 @@ from tinyse.sparsity.choice import (
 )
 from tinyse.sparsity.dead import connected_units, fullest
 from tinyse.sparsity.groups import Weights, parse_structure
-from tinyse.sparsity.learned import Controller, cut, held_back, in_time, kept, start
+from tinyse.sparsity.learned import Controller, Thresholds, cut, held_back, in_time, kept, start
 from tinyse.sparsity.magnitude import updates
 from tinyse.training.groups_in_graph import THRESHOLD, Selection
 from tinyse.training.levels import Level
+
+Array = TypeVar("Array")
 
 
 class Chooser:
@@ -146,7 +150,7 @@ class Chooser:
                 self._choose(self._by_magnitude(level, parameters, sparsity))
         elif step % self._settings.update_every == 0:
             norms, target = self._norms(parameters), level.target(step)
-            thresholds = _thresholds(parameters)
+            thresholds: Thresholds = _thresholds(parameters)
             if step:  # as they came: once they are put in time they always seem to be
                 found = sparsity_of(self._weights, self.structure, kept(norms, thresholds))
                 self._controller.steer(target, found)
@@ -193,11 +197,13 @@ class Chooser:
         masks = array_masks(self._weights, self.structure, keep)
         self.masks = {name: ops.convert_to_tensor(mask) for name, mask in masks.items()}
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, NDArray | np.generic]:
         """Its state as a checkpoint holds it."""
         controller = self._controller
         steering = np.array([controller.penalty, controller.error, self.before_cut], np.float64)
-        found = {f"keep/{name}": part for name, part in self.keep.items()}
+        found: dict[str, NDArray | np.generic] = {
+            f"keep/{name}": part for name, part in self.keep.items()
+        }
         found |= {f"energy/{name}": value for name, value in self.energy.items()}
         found |= {
             f"budget/{level}/{name}": np.float64(share)
@@ -206,7 +212,7 @@ class Chooser:
         }
         return {"steering": steering, **found}
 
-    def take_up(self, arrays: dict[str, np.ndarray]) -> None:
+    def take_up(self, arrays: Mapping[str, NDArray]) -> None:
         """Go on from what `arrays` gave."""
         penalty, error, self.before_cut = arrays["steering"].tolist()
         settings = self._settings
@@ -223,7 +229,7 @@ def without_thresholds(parameters: Parameters) -> Parameters:
     return {name: x for name, x in parameters.items() if not name.startswith(THRESHOLD)}
 
 
-def part_of(arrays: dict[str, np.ndarray], part: str) -> dict[str, np.ndarray]:
+def part_of(arrays: Mapping[str, Array], part: str) -> dict[str, Array]:
     """The arrays under `part/`, without it."""
     return {
         key.removeprefix(f"{part}/"): value

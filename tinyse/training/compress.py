@@ -13,16 +13,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from tinyse.audio import pools
 from tinyse.audio.corpora import Corpus, read_manifest
+from tinyse.audio.feed import Batches, Feed
 from tinyse.audio.lists import MixtureList, find_list
 from tinyse.errors import InputError, TinySEError
 from tinyse.files import atomic_file, clear, read_bytes, read_json, sha256, write_json, write_text
@@ -31,24 +34,28 @@ from tinyse.network.build import Parameters
 from tinyse.network.masked import masked_parameters
 from tinyse.network.precision import find_cpu_calls, products_in
 from tinyse.network.quantised import used_parameters
+from tinyse.network.tensors import Tensor
 from tinyse.recipe import Network, Recipe, to_toml
 from tinyse.sparsity.budget import Curve, scan
 from tinyse.sparsity.graph import spaces
+from tinyse.sparsity.groups import Weights
 from tinyse.sparsity.offline import prune_offline
 from tinyse.sparsity.permute import permute
 from tinyse.sparsity.shrink import shrink
 from tinyse.training import calibrate, checkpoint
 from tinyse.training.checkpoint import Progress
 from tinyse.training.choosing import Chooser, part_of, without_thresholds
-from tinyse.training.compress_step import Knobs, forward_pass, make_compress_step
-from tinyse.training.feed import Batches, Feed
-from tinyse.training.levels import Level, levels
+from tinyse.training.compress_step import Knobs, Step, forward_pass, make_compress_step
+from tinyse.training.levels import Level, levels, settings_of
 from tinyse.training.logbook import Clock, Tell, Told, event_files, preparing
-from tinyse.training.losses import batch_loss
+from tinyse.training.losses import Batch, batch_loss
 from tinyse.training.provenance import MADE, provenance, same_run
 from tinyse.training.source import Source
 from tinyse.training.step import MOST_OVERFLOWS, State
 from tinyse.training.validation import Validation
+
+if TYPE_CHECKING:
+    from tensorboardX import SummaryWriter
 
 LEVELS = "levels"
 _SCANNED = 4  # batches that every half is tried on
@@ -112,8 +119,8 @@ class _Compression:
         resume: bool,
         tell: Tell,
     ) -> None:
-        self._recipe, self._settings, self._run = recipe, recipe.compress, run
-        self._source, self._taught, self._levels = source, taught.network, levels(recipe.compress)
+        self._recipe, self._settings, self._run = recipe, settings_of(recipe), run
+        self._source, self._taught, self._levels = source, taught.network, levels(self._settings)
         self._chooser = Chooser(self._settings, self._levels, source.parameters, {})
         self._pools = pools.decode(corpus, tell=preparing(tell, "recordings decoded"))
         last = run / "state" / "last.npz"
@@ -125,13 +132,13 @@ class _Compression:
             self._begin(tell)
         self._teacher = {k: ops.convert_to_tensor(v) for k, v in taught.parameters.items()}
         self._overflows = 0
-        self._compiled: dict[tuple[bool, bool, bool], Callable] = {}
+        self._compiled: dict[tuple[bool, bool, bool], Step] = {}
         bits = self._settings.weight_bits
         used = partial(used_parameters, recipe.network, source.activations, bits=bits)
-        self._used = backend.compiled(used if recipe.compress.int8 else masked_parameters)
+        self._used = backend.compiled(used if self._settings.int8 else masked_parameters)
         masks_of = forward_pass(recipe, source.activations)
 
-        def heard(given, frames):
+        def heard(given: tuple[Parameters, Parameters], frames: Tensor) -> Tensor:
             with products_in(recipe.train.precision):
                 return masks_of(*given, frames)
 
@@ -162,7 +169,7 @@ class _Compression:
         recipe, source = self._recipe, self._source
         statistics = source.statistics
 
-        def of_batch(parameters, batch):
+        def of_batch(parameters: Mapping[str, Tensor], batch: Batch) -> Tensor:
             with products_in(recipe.train.precision):
                 return batch_loss(recipe.network, recipe.loss, parameters, batch, *statistics)
 
@@ -171,7 +178,7 @@ class _Compression:
         with self._feed(first, first + _SCANNED) as feed:
             batches = list(feed)
 
-        def loss(weights: Parameters) -> float:
+        def loss(weights: Weights) -> float:
             return float(np.mean([float(compiled(weights, batch)) for batch in batches]))
 
         dense = loss(source.parameters)
@@ -209,7 +216,7 @@ class _Compression:
                 if done == level.steps or progress.step % train.save_every == 0:
                     self._save("last")
 
-    def _advance(self, level: Level, step: int, batch) -> float:
+    def _advance(self, level: Level, step: int, batch: Batch) -> float:
         """One step and what is decided before it; its loss."""
         chooser = self._chooser
         if step == 0:
@@ -237,7 +244,7 @@ class _Compression:
         self._state = State(*state)
         return loss
 
-    def _step(self, selects: bool, distils: bool, frozen: bool) -> Callable:
+    def _step(self, selects: bool, distils: bool, frozen: bool) -> Step:
         """The compiled step of a phase, compiled when it is first asked for."""
         phase = selects, distils, frozen
         if phase not in self._compiled:
@@ -248,7 +255,7 @@ class _Compression:
             )
         return self._compiled[phase]
 
-    def _validate(self, level: Level, done: int, events, clock: Clock) -> None:
+    def _validate(self, level: Level, done: int, events: SummaryWriter, clock: Clock) -> None:
         """A line of the log; from the freeze on, the best state of the level is kept."""
         progress, chooser, fixed = self._progress, self._chooser, done > level.freeze
         parameters = without_thresholds(self._state.parameters)
@@ -306,11 +313,11 @@ class _Compression:
         )
         folder = self._run / LEVELS / f"{level.sparsity:g}"
         with atomic_file(folder / "weights.npz") as file:
-            np.savez_compressed(file, **weights)
+            np.savez_compressed(file, **weights)  # type: ignore[arg-type]  # no key is called allow_pickle
         write_text(folder / "recipe.toml", to_toml(recipe))
         write_json(folder / "run.json", self._result(level))
 
-    def _exported(self, parameters: Parameters) -> dict[str, np.ndarray]:
+    def _exported(self, parameters: Parameters) -> dict[str, NDArray]:
         """The arrays of a weights.npz: what the integer forward pass computed with."""
         source, chooser = self._source, self._chooser
         used = self._used(parameters, chooser.masks)
@@ -359,6 +366,6 @@ class _Compression:
         }
 
 
-def _shape(network: Network, weights: dict[str, np.ndarray]) -> Network:
+def _shape(network: Network, weights: Weights) -> Network:
     """The table with the widths that the weights have."""
     return network.resized({name: space.size for name, space in spaces(weights).items()})

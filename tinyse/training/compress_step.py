@@ -8,11 +8,12 @@ loss alone, which can be compared with that of the float run.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinyse.network import backend
 from tinyse.network.build import Parameters, forward
@@ -20,10 +21,16 @@ from tinyse.network.integers import straight_through
 from tinyse.network.masked import masked_forward
 from tinyse.network.precision import products_in
 from tinyse.network.quantised import Activations, quantised_forward
+from tinyse.network.tensors import Tensor
 from tinyse.recipe import Network, Recipe
 from tinyse.training.groups_in_graph import THRESHOLD, Selection
-from tinyse.training.losses import mask_distance, mixed_task
-from tinyse.training.step import OPTIMISERS, clipped, finite_or_zero, shrunk
+from tinyse.training.levels import settings_of
+from tinyse.training.losses import Batch, mask_distance, mixed_task
+from tinyse.training.step import OPTIMISERS, PlainState, clipped, finite_or_zero, shrunk
+
+Fixed = Mapping[str, Mapping[str, Tensor]]
+ForwardPass = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Tensor], Tensor]
+Step = Callable[[PlainState, Batch, Fixed, Mapping[str, Tensor]], tuple[PlainState, Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -40,15 +47,16 @@ class Knobs:
     slope: float = 1.0
     threshold_rate: float = 0.0
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
         """As the compiled step takes them."""
         return {name: np.asarray(value, np.float32) for name, value in vars(self).items()}
 
 
-def forward_pass(recipe: Recipe, activations: Activations) -> Callable:
+def forward_pass(recipe: Recipe, activations: Activations) -> ForwardPass:
     """`forward(parameters, masks, features)`: in the integers of the file, or in float."""
-    if recipe.compress.int8:
-        bits = recipe.compress.weight_bits
+    settings = settings_of(recipe)
+    if settings.int8:
+        bits = settings.weight_bits
         return partial(quantised_forward, recipe.network, activations, bits=bits)
     return partial(masked_forward, recipe.network)
 
@@ -56,11 +64,11 @@ def forward_pass(recipe: Recipe, activations: Activations) -> Callable:
 def make_compress_step(
     recipe: Recipe,
     activations: Activations,
-    statistics: tuple[np.ndarray, np.ndarray],
+    statistics: tuple[NDArray[np.float32], NDArray[np.float32]],
     selection: Selection | None = None,
     taught_by: Network | None = None,
     frozen: bool = False,
-):
+) -> Step:
     """A compiled `step(state, batch, fixed, knobs) -> state, loss, gradient_norm`.
 
     statistics : mean, std [128] of the features
@@ -70,12 +78,14 @@ def make_compress_step(
         in alone (a step that is orthogonalised with the rest would mostly move the rest)
     fixed : {"masks": array -> [n, m], "teacher": a float network's parameters}
     """
-    settings = recipe.compress
+    settings = settings_of(recipe)
     mean, std = statistics
     update = OPTIMISERS[recipe.train.optimiser]
     masks_of = forward_pass(recipe, activations)
 
-    def loss(parameters: Parameters, batch, fixed, knobs):
+    def loss(
+        parameters: Parameters, batch: Batch, fixed: Fixed, knobs: Mapping[str, Tensor]
+    ) -> Tensor:
         drawn = mixed_task(recipe.loss, batch, mean, std)
         frames = drawn.features
         masks, kept = fixed["masks"], 0.0
@@ -93,7 +103,9 @@ def make_compress_step(
 
     value_and_gradient = backend.value_and_gradient(loss)
 
-    def step(state, batch, fixed, knobs):
+    def step(
+        state: PlainState, batch: Batch, fixed: Fixed, knobs: Mapping[str, Tensor]
+    ) -> tuple[PlainState, Tensor, Tensor]:
         with products_in(recipe.train.precision):
             value, gradient = value_and_gradient(state[0], batch, fixed, knobs)
             # Thresholds stand apart: a penalty as large as it has to be must not shrink the

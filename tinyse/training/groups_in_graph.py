@@ -7,22 +7,26 @@ at once, where `groups` has [down, across] for each.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
+from tinyse.network.build import Parameters
 from tinyse.network.integers import straight_through
+from tinyse.network.tensors import Tensor
 from tinyse.sparsity.budget import Energy
 from tinyse.sparsity.graph import Space, free_spaces
 from tinyse.sparsity.groups import Structure, Weights, array_of, gate_letters, group_sizes, halves
 
 THRESHOLD = "threshold/"  # in front of the name of a half or layer: the log of its threshold
+_Stays = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 _TINY = 1e-20  # keeps the gradient of a root finite where all weights of a group are zero
 
 
-def group_norms(structure: Structure, array, gates: int):
+def group_norms(structure: Structure, array: Tensor, gates: int) -> Tensor:
     """RMS of every group of an array [n, gates * u]: [across, gates, down]."""
     across, columns, down, rows = _grid(structure, array.shape, gates)
     n, units = array.shape[0], array.shape[1] // gates
@@ -35,7 +39,7 @@ def group_norms(structure: Structure, array, gates: int):
     return ops.sqrt(ops.sum(blocks * blocks, axis=(1, 4)) / sizes + _TINY)
 
 
-def expand(structure: Structure, keep, shape: tuple[int, int], gates: int):
+def expand(structure: Structure, keep: Tensor, shape: tuple[int, int], gates: int) -> Tensor:
     """Mask [n, gates * u] of an array from its groups [across, gates, down]."""
     across, columns, down, rows = _grid(structure, shape, gates)
     n, units = shape[0], shape[1] // gates
@@ -67,7 +71,7 @@ class Selection:
         self._weights = sum(weights[key].size for key in arrays)
         self._masks = self._of_units if structure.kind == "unit" else self._of_groups
 
-    def masks(self, parameters, slope):
+    def masks(self, parameters: Mapping[str, Tensor], slope: Tensor) -> tuple[Parameters, Tensor]:
         """(array -> mask [n, m], share that stays) of the parameters' thresholds.
 
         Masks are 0 or 1 and the share is a sum of sigmoids; both pass gradients through sigmoids
@@ -75,7 +79,9 @@ class Selection:
         """
         return self._masks(parameters, partial(_stays, slope=slope))
 
-    def _of_groups(self, parameters, stays):
+    def _of_groups(
+        self, parameters: Mapping[str, Tensor], stays: _Stays
+    ) -> tuple[Parameters, Tensor]:
         masks, left = {}, 0.0
         for key, gates in self._gates.items():
             norms = group_norms(self._structure, parameters[key] * self._heard[key], gates)
@@ -89,7 +95,9 @@ class Selection:
             left = left + ops.sum(soft * sizes.astype(np.float32))
         return masks, left / self._weights
 
-    def _of_units(self, parameters, stays):
+    def _of_units(
+        self, parameters: Mapping[str, Tensor], stays: _Stays
+    ) -> tuple[Parameters, Tensor]:
         keep, shares = {}, dict.fromkeys(self._gates, 1.0)
         masks = {key: ops.ones_like(parameters[key]) for key in self._gates}
         for name, norms in unit_norms(parameters, self._spaces, self._gates, self._heard).items():
@@ -106,7 +114,9 @@ class Selection:
         return masks, left / self._weights
 
 
-def _stays(norms, thresholds, spread, slope):
+def _stays(
+    norms: Tensor, thresholds: Tensor, spread: Tensor, slope: Tensor
+) -> tuple[Tensor, Tensor]:
     """(0 or 1, a sigmoid) of norms against thresholds, in units of the halves' own spread.
 
     The first passes its gradient to norms and thresholds, the second to thresholds alone: a penalty
@@ -119,8 +129,11 @@ def _stays(norms, thresholds, spread, slope):
 
 
 def unit_norms(
-    parameters, spaces: Mapping[str, Space], gates: Mapping[str, int], heard: Mapping
-) -> dict:
+    parameters: Mapping[str, Tensor],
+    spaces: Mapping[str, Space],
+    gates: Mapping[str, int],
+    heard: Mapping[str, NDArray[np.float32]],
+) -> dict[str, Tensor]:
     """`sparsity.shrink.unit_norms`: RMS of every unit over its rows and columns, by space.
 
     heard : array -> root of the energy of its inputs [n, 1]

@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from tinyse.recipe import Compress
+from tinyse.recipe import Compress, Recipe
 from tinyse.sparsity.magnitude import Plan, Schedule
 
 # E-foldings of a threshold between two choices.  Units' norms lie close together: what moves a
@@ -112,6 +112,12 @@ class Level:
             Schedule("PolynomialDecay", growing),
             Schedule("ConstantSparsity", {"begin_step": self.ramp, **constant}),
         ]
+
+
+def settings_of(recipe: Recipe) -> Compress:
+    """[compress] of a compressed run's recipe."""
+    assert recipe.compress is not None
+    return recipe.compress
 
 
 def levels(settings: Compress) -> list[Level]:

@@ -6,8 +6,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tinyse.training.checkpoint import Progress
+
+if TYPE_CHECKING:
+    from tensorboardX import SummaryWriter
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,8 @@ class Clock:
     """Frames per second of training alone: neither compilation nor validation counts."""
 
     def __init__(self, frames_per_step: int) -> None:
-        self._frames, self._begin, self._waited = frames_per_step, None, 0.0
+        self._begin: float | None = None
+        self._frames, self._waited = frames_per_step, 0.0
         self._steps, self._seconds = 0, 0.0
 
     def restart(self) -> None:
@@ -63,7 +68,7 @@ class Clock:
         return self._steps * self._frames / self._seconds if self._seconds else 0.0
 
 
-def event_files(run: Path):
+def event_files(run: Path) -> SummaryWriter:
     """The writer of TensorBoard's files, a context manager."""
     from tensorboardX import SummaryWriter
 

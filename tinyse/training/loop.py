@@ -8,26 +8,32 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinyse.audio import pools
 from tinyse.audio.corpora import Corpus, read_manifest
+from tinyse.audio.feed import Batches, Feed
 from tinyse.audio.lists import MixtureList, find_list
 from tinyse.errors import InputError, TinySEError
 from tinyse.features import Normalisation
 from tinyse.files import atomic_file, clear, write_json, write_text
-from tinyse.network.build import initial_parameters, shapes
+from tinyse.network.build import Parameters, initial_parameters, shapes
 from tinyse.network.precision import find_cpu_calls
 from tinyse.recipe import Recipe, to_toml
 from tinyse.training import calibrate, checkpoint
 from tinyse.training.checkpoint import Progress
-from tinyse.training.feed import Batches, Feed
 from tinyse.training.logbook import Clock, Tell, Told, event_files, preparing
 from tinyse.training.provenance import MADE, provenance, same_run
 from tinyse.training.step import MOST_OVERFLOWS, State, learning_rate, make_step
 from tinyse.training.validation import Validation
+
+if TYPE_CHECKING:
+    from tensorboardX import SummaryWriter
 
 
 def train(
@@ -88,7 +94,7 @@ class _Run:
             self._progress = Progress()
             self._normalisation = calibrate.normalisation(self._calibration_batches())
         rendered = preparing(tell, "validation rows rendered")
-        self._validations = [
+        self._validations: list[Validation[Parameters]] = [
             Validation(recipe.network, mixtures, self._normalisation, tell=rendered)
             for mixtures in valid
         ]
@@ -102,7 +108,7 @@ class _Run:
         batches = Batches(self._pools, mixing, train.seed, train.batch, train.frames, first, last)
         return Feed(batches)
 
-    def _calibration_batches(self):
+    def _calibration_batches(self) -> Iterator[dict[str, NDArray[np.float32]]]:
         with self._feed(*calibrate.STEPS) as feed:
             yield from feed
 
@@ -154,7 +160,7 @@ class _Run:
         epochs = self._progress.step // self._train.steps_per_epoch
         return epochs - 1 - self._progress.best_epoch >= self._train.patience
 
-    def _end_epoch(self, events, clock: Clock) -> None:
+    def _end_epoch(self, events: SummaryWriter, clock: Clock) -> None:
         progress, train = self._progress, self._train
         epoch = progress.step // train.steps_per_epoch - 1
         gains = [each.si_sdr_gain(self._state.parameters) for each in self._validations]

@@ -5,16 +5,22 @@ A batch is what `audio.mixing.Mixer` draws.  Spectra are pairs (real, imaginary)
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
+import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from tinyse.features import WINDOW
 from tinyse.network import features_in_graph as graph
 from tinyse.network.build import forward
+from tinyse.network.features_in_graph import Spectrum
 from tinyse.network.precision import cpu_calls
+from tinyse.network.tensors import Tensor
 from tinyse.recipe import Loss, Network
+
+Batch = Mapping[str, Tensor]
 
 _TINY = 1e-10
 # Frames of a spectrum hold sum(window^2) * n / hop = 256 times the energy of the sound.
@@ -23,7 +29,7 @@ _ENERGY = WINDOW / 2
 _NOISE_ALONE = 0.01
 
 
-def mixed(batch):
+def mixed(batch: Batch) -> tuple[Spectrum, Spectrum]:
     """Spectra of mixture and target of a batch, equalised, at their SNR and level."""
     speech = _equalised(graph.spectrum(batch["speech"]), batch["equaliser"][:, 0])
     noise = _equalised(graph.spectrum(batch["noise"]), batch["equaliser"][:, 1])
@@ -36,20 +42,27 @@ def mixed(batch):
     return _scaled(mixture, gain), _scaled(speech, gain)
 
 
-def _equalised(spectrum, gains):
+def _equalised(spectrum: Spectrum, gains: Tensor) -> Spectrum:
     return spectrum[0] * gains[:, None], spectrum[1] * gains[:, None]
 
 
-def _scaled(spectrum, gain):
+def _scaled(spectrum: Spectrum, gain: Tensor) -> Spectrum:
     return spectrum[0] * gain[:, None, None], spectrum[1] * gain[:, None, None]
 
 
-def _level(spectrum):
+def _level(spectrum: Spectrum) -> Tensor:
     """Mean square of the sound behind a spectrum [B], of one-sided bins."""
     return 2 * ops.mean(ops.sum(graph.power(spectrum), axis=2), axis=1) / (WINDOW * _ENERGY)
 
 
-def batch_loss(network: Network, loss: Loss, parameters, batch, mean, std):
+def batch_loss(
+    network: Network,
+    loss: Loss,
+    parameters: Mapping[str, Tensor],
+    batch: Batch,
+    mean: NDArray[np.float32],
+    std: NDArray[np.float32],
+) -> Tensor:
     """The weighted loss of a batch; mean, std [128] normalise the features."""
     task = mixed_task(loss, batch, mean, std)
     return task.loss_of(forward(network, parameters, task.features))
@@ -61,26 +74,27 @@ class Task(NamedTuple):
     features : [B, T, 128]; loss_of : mask [B, T, 128] -> weighted loss
     """
 
-    features: Any
-    loss_of: Callable
+    features: Tensor
+    loss_of: Callable[[Tensor], Tensor]
 
 
-def mixed_task(loss: Loss, batch, mean, std) -> Task:
+def mixed_task(
+    loss: Loss, batch: Batch, mean: NDArray[np.float32], std: NDArray[np.float32]
+) -> Task:
     """Mix a batch; mean, std [128] normalise the features."""
-    if cpu_calls() and not (loss.si_sdr or loss.spectral):
-        heard = cpu_calls().heard(batch, mean, std)
+    cpu = cpu_calls()
+    if cpu and not (loss.si_sdr or loss.spectral):
+        heard = cpu.heard(batch, mean, std)
         return Task(
             heard.features,
-            lambda mask: (
-                loss.snr * cpu_calls().negative_snr(heard, mask, loss.snr_cap_db, _NOISE_ALONE)
-            ),
+            lambda mask: loss.snr * cpu.negative_snr(heard, mask, loss.snr_cap_db, _NOISE_ALONE),
         )
     mixture, target = mixed(batch)
     features = graph.feature_frames(mixture, mean, std)
     return Task(features, lambda mask: mask_loss(loss, mixture, target, mask))
 
 
-def mask_loss(loss: Loss, mixture, target, mask):
+def mask_loss(loss: Loss, mixture: Spectrum, target: Spectrum, mask: Tensor) -> Tensor:
     """The weighted loss of a mask [B, T, 128] on the spectrum of a mixture."""
     estimate = graph.masked(mixture, mask)
     total = 0.0
@@ -96,7 +110,9 @@ def mask_loss(loss: Loss, mixture, target, mask):
     return total
 
 
-def negative_snr(sound, reference, cap_db: float, least=0.0):
+def negative_snr(
+    sound: Tensor, reference: Tensor, cap_db: float, least: Tensor | float = 0.0
+) -> Tensor:
     """Mean of 10 log10((|reference - sound|^2 + floor) / |reference|^2); the floor caps it.
 
     least : mean square [B] below which a reference counts as that loud
@@ -107,7 +123,7 @@ def negative_snr(sound, reference, cap_db: float, least=0.0):
     return ops.mean(10 * ops.log10(ratio))
 
 
-def negative_si_sdr(sound, reference):
+def negative_si_sdr(sound: Tensor, reference: Tensor) -> Tensor:
     """Mean of -10 log10(|a s|^2 / |e - a s|^2), a = <e, s> / <s, s> (Le Roux et al. 2019).
 
     Rows without a reference count as 0 dB.
@@ -119,7 +135,7 @@ def negative_si_sdr(sound, reference):
     return ops.mean(ops.where(energy > 2 * _TINY, loss, ops.zeros_like(loss)))
 
 
-def mask_distance(mask, teacher):
+def mask_distance(mask: Tensor, teacher: Tensor) -> Tensor:
     """Mean square of the difference of the masks' roots: small gains count as they are heard.
 
     The offset, one step of the int8 mask, keeps the gradient of the root finite at zero.
@@ -128,7 +144,9 @@ def mask_distance(mask, teacher):
     return ops.mean((ops.sqrt(mask + step) - ops.sqrt(teacher + step)) ** 2)
 
 
-def compressed_spectral(estimate, target, least=0.0, power: float = 0.3):
+def compressed_spectral(
+    estimate: Spectrum, target: Spectrum, least: Tensor | float = 0.0, power: float = 0.3
+) -> Tensor:
     """0.7 magnitude + 0.3 complex distance of spectra with magnitudes to the power 0.3.
 
     Rows are brought to one level first, so that quiet rows count (Braun and Tashev 2020); a

@@ -11,6 +11,7 @@ from __future__ import annotations
 from keras import ops
 
 from tinyse.network.precision import cpu_calls
+from tinyse.network.tensors import Tensor
 
 _MOMENTUM = 0.95
 # Quintic Newton-Schulz iteration of Jordan et al.: brings singular values between 0.7 and 1.2.
@@ -26,7 +27,9 @@ def is_matrix(name: str) -> bool:
     return layer.partition("_")[0] in ("lstm", "gru", "dense") and part in ("kernel", "recurrent")
 
 
-def muon(parameter, momentum, gradient, rate, name: str):
+def muon(
+    parameter: Tensor, momentum: Tensor, gradient: Tensor, rate: Tensor, name: str
+) -> tuple[Tensor, Tensor]:
     """(parameter, momentum) after a step at a learning rate."""
     momentum = _MOMENTUM * momentum + gradient
     ahead = gradient + _MOMENTUM * momentum
@@ -38,9 +41,10 @@ def muon(parameter, momentum, gradient, rate, name: str):
     return parameter - rate * scale * ops.reshape(step, ahead.shape), momentum
 
 
-def orthogonalised(matrices):
+def orthogonalised(matrices: Tensor) -> Tensor:
     """About U V' of every U S V' in [k, n, m]."""
-    product = cpu_calls().batched_product if cpu_calls() else ops.matmul
+    cpu = cpu_calls()
+    product = cpu.batched_product if cpu else ops.matmul
     wide = matrices.shape[1] <= matrices.shape[2]
     x = matrices if wide else ops.transpose(matrices, (0, 2, 1))
     x = x / (ops.sqrt(ops.sum(x * x, axis=(1, 2), keepdims=True)) + 1e-7)

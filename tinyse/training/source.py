@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinyse.errors import InputError
 from tinyse.features import BANDS, Normalisation
@@ -15,7 +16,7 @@ from tinyse.network.quantised import Activations
 from tinyse.quant import FloatNetwork, read_weights
 from tinyse.recipe import Network
 from tinyse.sparsity import calibration
-from tinyse.training.losses import mixed
+from tinyse.training.losses import Batch, mixed
 
 
 @dataclass
@@ -25,7 +26,7 @@ class Source:
     weights : all arrays of its weights.npz; activations : by its ranges, for the whole run
     """
 
-    weights: dict[str, np.ndarray]
+    weights: dict[str, NDArray]
     network: Network
     activations: Activations
     normalisation: Normalisation
@@ -52,7 +53,7 @@ class Source:
         return teacher
 
     @property
-    def statistics(self) -> tuple[np.ndarray, np.ndarray]:
+    def statistics(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Mean and deviation of every feature, [128] each."""
         return self.normalisation.mean, self.normalisation.std
 
@@ -61,7 +62,7 @@ class Source:
         """What a step can change."""
         return {name: self.weights[name] for name in shapes(self.network)}
 
-    def energies(self, batch) -> dict[str, np.ndarray]:
+    def energies(self, batch: Batch) -> dict[str, NDArray[np.float64]]:
         """E x^2 of every input of every matrix, over one batch of the feed."""
         statistics = self.normalisation
         frames = graph.feature_frames(mixed(batch)[0], statistics.mean, statistics.std)

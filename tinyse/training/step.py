@@ -7,23 +7,27 @@ lines are what makes the step the same on every backend and its state three dict
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from tinyse.network import backend
 from tinyse.network.build import Parameters
 from tinyse.network.precision import products_in
+from tinyse.network.tensors import Tensor
 from tinyse.recipe import Recipe, Train
-from tinyse.training.losses import batch_loss
+from tinyse.training.losses import Batch, batch_loss
 from tinyse.training.muon import is_matrix, muon
 
 MOST_OVERFLOWS = 10  # steps in a row whose gradient has no finite norm; a single one is left out
 _DECAY_FIRST, _DECAY_SECOND, _EPSILON = 0.9, 0.999, 1e-7
-_ALIKE: Mapping[str, float] = MappingProxyType({})
+_ALIKE: Mapping[str, Tensor] = MappingProxyType({})
+
+PlainState = tuple[Parameters, ...]  # a `State` as compiled steps take and return it
 
 
 class State(NamedTuple):
@@ -39,7 +43,9 @@ class State(NamedTuple):
         return cls(parameters, zeros, dict(zeros))
 
 
-def make_step(recipe: Recipe, mean: np.ndarray, std: np.ndarray):
+def make_step(
+    recipe: Recipe, mean: NDArray[np.float32], std: NDArray[np.float32]
+) -> Callable[[PlainState, Batch, Tensor, Tensor], tuple[PlainState, Tensor, Tensor]]:
     """A compiled `step(state, batch, number, rate) -> state, loss, gradient_norm`.
 
     number : float32 scalar array, 1 for the first step; rate : float32 scalar array
@@ -51,7 +57,9 @@ def make_step(recipe: Recipe, mean: np.ndarray, std: np.ndarray):
     )
     update = OPTIMISERS[recipe.train.optimiser]
 
-    def step(state, batch, number, rate):
+    def step(
+        state: PlainState, batch: Batch, number: Tensor, rate: Tensor
+    ) -> tuple[PlainState, Tensor, Tensor]:
         with products_in(recipe.train.precision):
             value, gradient = value_and_gradient(state[0], batch)
             gradient, norm = clipped(gradient, recipe.train.clip_norm)
@@ -61,19 +69,19 @@ def make_step(recipe: Recipe, mean: np.ndarray, std: np.ndarray):
     return backend.compiled(step)
 
 
-def clipped(gradient, bound: float):
+def clipped(gradient: Mapping[str, Tensor], bound: float) -> tuple[Parameters, Tensor]:
     """The gradient with its global norm brought down to `bound`, and the norm it had."""
     norm = ops.sqrt(sum(ops.sum(g * g) for g in gradient.values()))
     return shrunk(gradient, norm, bound), norm
 
 
-def shrunk(gradient, norm, bound: float):
+def shrunk(gradient: Mapping[str, Tensor], norm: Tensor, bound: float) -> Parameters:
     """The gradient times what brings a `norm` above `bound` down to it."""
     shrink = bound / ops.maximum(norm, bound)
     return {name: g * shrink for name, g in gradient.items()}
 
 
-def finite_or_zero(gradient, norm):
+def finite_or_zero(gradient: Mapping[str, Tensor], norm: Tensor) -> Parameters:
     """The gradient, or zeros where its `norm` is not finite.
 
     A sparse LSTM may meet a row through whose frames the gradient grows beyond float32, and every
@@ -83,14 +91,20 @@ def finite_or_zero(gradient, norm):
     return {name: ops.where(is_finite, g, ops.zeros_like(g)) for name, g in gradient.items()}
 
 
-def adam(state, gradient, number, rate, faster: Mapping[str, float] = _ALIKE):
+def adam(
+    state: PlainState,
+    gradient: Mapping[str, Tensor],
+    number: Tensor,
+    rate: Tensor,
+    faster: Mapping[str, Tensor] = _ALIKE,
+) -> PlainState:
     """(parameters, first, second) after step `number` (float32, from 1) at a learning rate.
 
     faster : parameter -> factor of its rate, 1 where it is not named
     """
     parameters, first, second = state
     rate = rate * ops.sqrt(1 - _DECAY_SECOND**number) / (1 - _DECAY_FIRST**number)
-    new = {}, {}, {}
+    new: PlainState = {}, {}, {}
     for name, g in gradient.items():
         new[1][name] = m = _DECAY_FIRST * first[name] + (1 - _DECAY_FIRST) * g
         new[2][name] = v = _DECAY_SECOND * second[name] + (1 - _DECAY_SECOND) * g * g
@@ -99,7 +113,13 @@ def adam(state, gradient, number, rate, faster: Mapping[str, float] = _ALIKE):
     return new
 
 
-def muon_and_adam(state, gradient, number, rate, faster: Mapping[str, float] = _ALIKE):
+def muon_and_adam(
+    state: PlainState,
+    gradient: Mapping[str, Tensor],
+    number: Tensor,
+    rate: Tensor,
+    faster: Mapping[str, Tensor] = _ALIKE,
+) -> PlainState:
     """`adam`, with Muon for the matrices."""
     matrices = [name for name in gradient if is_matrix(name)]
     rest = {name: g for name, g in gradient.items() if name not in matrices}

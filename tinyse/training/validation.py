@@ -10,22 +10,27 @@ import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinyse import features
-from tinyse.audio.lists import MixtureList, render
+from tinyse.audio.lists import Mixture, MixtureList, render
 from tinyse.errors import InputError
 from tinyse.metrics import CAP_DB, si_sdr
 from tinyse.network import backend
-from tinyse.network.build import Parameters, forward
+from tinyse.network.build import forward
+from tinyse.network.tensors import Tensor
 from tinyse.recipe import Network
 
 HEADLINE_SNR_DB = (-5.0, 0.0, 5.0, 10.0)
 _ROWS_A_CALL = 16
 
+Given = TypeVar("Given")  # what a forward pass takes: parameters, or masks beside them
 
-class Validation:
+
+class Validation(Generic[Given]):
     """A list, rendered, ready to be enhanced again and again."""
 
     def __init__(
@@ -33,7 +38,7 @@ class Validation:
         network: Network,
         mixtures: MixtureList,
         normalisation: features.Normalisation,
-        masks: Callable | None = None,
+        masks: Callable[[Given, Tensor], Tensor] | None = None,
         tell: Callable[[int, int], None] = lambda done, parts: None,
     ) -> None:
         """`masks(parameters, features)` is the network's float forward pass unless given.
@@ -53,7 +58,7 @@ class Validation:
         self._frames = len(self._rows[-1].features)
         self._forward = backend.compiled(masks or partial(forward, network))
 
-    def si_sdr_gain(self, parameters: Parameters) -> float:
+    def si_sdr_gain(self, parameters: Given) -> float:
         """Mean gain in dB of the network with `parameters`."""
         gains = []
         for at in range(0, len(self._rows), _ROWS_A_CALL):
@@ -67,19 +72,25 @@ class Validation:
 
 
 class _Row:
-    def __init__(self, spectrum, frames, target, noisy_si_sdr) -> None:
+    def __init__(
+        self,
+        spectrum: NDArray[np.complex64],
+        frames: NDArray[np.float32],
+        target: NDArray[np.float64],
+        noisy_si_sdr: float,
+    ) -> None:
         self.features = frames
         self._spectrum, self._target, self._noisy = spectrum, target, noisy_si_sdr
 
     @classmethod
-    def of(cls, mixture, normalisation: features.Normalisation) -> _Row:
+    def of(cls, mixture: Mixture, normalisation: features.Normalisation) -> _Row:
         spectrum = features.stft(mixture.mixture)
         target = mixture.target.astype(np.float64)
         before = si_sdr(target, mixture.mixture.astype(np.float64))
         frames = normalisation.features(spectrum)
         return cls(spectrum.astype(np.complex64), frames, target, before)
 
-    def gain(self, mask: np.ndarray) -> float:
+    def gain(self, mask: NDArray[np.float32]) -> float:
         if not np.isfinite(mask).all():
             return math.nan
         gains = features.bin_gains(mask[: len(self.features)])

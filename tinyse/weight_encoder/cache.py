@@ -10,8 +10,10 @@ import hashlib
 from collections.abc import Callable, Hashable
 from typing import TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
+Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
 
 MOST_RESULTS = 4096
@@ -19,11 +21,9 @@ MOST_RESULTS = 4096
 _results: dict[tuple[Hashable, ...], object] = {}
 
 
-def remembered(
-    function: Callable[[NDArray, Hashable], Result], array: NDArray, key: Hashable
-) -> Result:
+def remembered(function: Callable[[NDArray, Key], Result], array: NDArray, key: Key) -> Result:
     """`function(array, key)`, called once for each content of `array` and each `key`."""
-    data = memoryview(array if array.flags.c_contiguous else array.copy()).cast("B")
+    data = np.ascontiguousarray(array).data.cast("B")
     digest = hashlib.blake2b(data, digest_size=16).digest()
     name = (function.__qualname__, digest, array.shape, array.dtype.str, key)
     if name not in _results:

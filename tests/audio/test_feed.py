@@ -1,5 +1,8 @@
 """The feed gives the mixer's batches, wherever it starts."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -7,9 +10,9 @@ pytest.importorskip("soxr")
 
 from tinyse.audio import pools
 from tinyse.audio.corpora import read_manifest
+from tinyse.audio.feed import Batches, Feed
 from tinyse.audio.mixing import Mixer
 from tinyse.recipe import Mixing
-from tinyse.training.feed import Batches, Feed
 
 MIXING = Mixing(rooms=2)  # to draw the default's rooms takes far longer than to mix
 
@@ -36,3 +39,11 @@ def test_a_feed_that_starts_later_goes_on_where_the_other_was(decoded):
 def test_another_seed_gives_other_batches(decoded):
     first, second = (Mixer(*decoded.load(), MIXING, seed, 20).batch(0, 2) for seed in (1, 2))
     assert not np.array_equal(first["speech"], second["speech"])
+
+
+def test_what_the_process_imports_holds_no_backend():
+    script = "import sys, tinyse.audio.feed; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert not {"keras", "tensorflow", "jax"} & set(done.stdout.split())
