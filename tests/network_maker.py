@@ -105,11 +105,12 @@ def _affine(arrays: dict[str, NDArray], name: str, x: NDArray) -> NDArray:
 
 def _lstm(arrays: dict[str, NDArray], name: str, x: NDArray) -> tuple[NDArray, NDArray]:
     projected = _affine(arrays, name, x)
+    clip = float(arrays.get(f"{name}/cell_clip", 0)) or np.inf
     h = c = np.zeros(projected.shape[1] // 4)
     hidden, cells = [], []
     for row in projected:
         i, f, g, o = np.split(row + h @ arrays[f"{name}/recurrent"], 4)
-        c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
+        c = np.clip(_sigmoid(f) * c + _sigmoid(i) * np.tanh(g), -clip, clip)
         h = _sigmoid(o) * np.tanh(c)
         hidden.append(h)
         cells.append(c)

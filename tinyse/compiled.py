@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -12,6 +14,10 @@ from pathlib import Path
 
 from tinyse.errors import TinySEError
 from tinyse.files import cache_folder
+
+
+class DoesNotCompile(TinySEError):
+    """A compiler refuses our sources, or a linker what they are to hold (exit 1)."""
 
 
 class MissingTool(TinySEError):
@@ -32,7 +38,7 @@ def build(command: Sequence[str], sources: Sequence[Path], suffix: str, headers:
 
     headers : folder whose headers the sources may include
     """
-    digest = hashlib.sha256("\0".join(command).encode())
+    digest = hashlib.sha256("\0".join((*command, *_compiler(command[0]))).encode())
     included = (path for kind in ("h", "inc", "ld") for path in headers.rglob(f"*.{kind}"))
     for path in sorted({*sources, *included}):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -45,9 +51,18 @@ def build(command: Sequence[str], sources: Sequence[Path], suffix: str, headers:
         arguments = [*command, *map(str, sources), "-o", str(made)]
         done = subprocess.run(arguments, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise RuntimeError(f"{' '.join(arguments)}\n{done.stderr}")
+            said = next((line for line in done.stderr.splitlines() if "error" in line), "")
+            remedy = f"for all it says: {shlex.join(arguments)}"
+            raise DoesNotCompile(f"does not compile: {said.strip()}", command[0], remedy)
         os.replace(made, target)
     return target
+
+
+def _compiler(program: str) -> tuple[str, ...]:
+    """What tells one compiler, and the machine that it compiles for, from another."""
+    found = shutil.which(program)
+    facts = Path(found).stat() if found else None
+    return platform.machine(), *(map(str, (facts.st_size, facts.st_mtime_ns)) if facts else ())
 
 
 def find_tool(names: Sequence[str], package: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -11,8 +13,7 @@ from tinyse.files import packaged, read_bytes, write_together
 from tinyse.pack.files import SOURCES, native_files
 from tinyse.tflite.check import load
 
-# What a user's tree needs; tests and fuzzers stay behind.
-COPIED = ("include", "src", "targets/host", "targets/cortex_m", "examples")
+COPIED = ("include", "src", "targets/host", "targets/cortex_m", "examples", "test", "fuzz")
 MODEL_FOLDER = "model"
 FRAMES = "frames.bin"  # int8, a frame after the other
 
@@ -47,5 +48,11 @@ def _frames(model: Path, width: int) -> bytes:
     golden = model.parent / "golden.npz"
     if not golden.exists():
         return bytes(50 * width)
-    with np.load(golden) as arrays:
-        return arrays["features_q"].tobytes()
+    data = io.BytesIO(read_bytes(golden))  # NumPy leaves a path it cannot use open
+    try:
+        with np.load(data) as arrays:
+            return arrays["features_q"].tobytes()
+    # Of a file that is no npz at all NumPy gives an array, or an object without `with`.
+    except (ValueError, EOFError, AttributeError, TypeError, KeyError, BadZipFile) as error:
+        remedy = "publish the model again"
+        raise InputError(f"is no golden.npz ({error})", golden, remedy) from error

@@ -151,9 +151,9 @@ static int same_cells(const ts_kernels *kernels)
     record.tanh_shift = next() % 4 ? 0 : between(1, 6);
     record.clip = next() % 3 ? between(1, 32768) : 32768;
     record.enter_q = next() % 3 ? 1 << 30 : between(1 << 30, 0x7fffffff);
-    record.enter_shift = (int8_t)between(-20, next() % 4 ? -12 : 1);
+    record.enter_shift = (int8_t)between(-31, next() % 4 ? -12 : 1);
     record.leave_q = next() % 3 ? 1 << 30 : between(1 << 30, 0x7fffffff);
-    record.leave_shift = (int8_t)between(-24, next() % 4 ? -20 : 1);
+    record.leave_shift = (int8_t)between(-31, next() % 4 ? -20 : 1);
     record.output_zero = (int16_t)between(-20, 20);
     for (size_t i = 0; i < 4 * UNITS; i++) gates[i] = (int16_t)extreme(-32768, 32767);
     for (size_t i = 0; i < UNITS; i++) c[0][i] = c[1][i] = (int16_t)extreme(-32768, 32767);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from tinyse.pack.files import native_files
 from tinyse.pack.format import Layout
 from tinyse.pack.native import pack, with_checksum
 from tinyse.pack.reader import read_blob
-from tinyse.quant import IntegerDense, Quantisation
+from tinyse.quant import IntegerDense, Quantisation, quantize_multiplier
+from tinyse.runtimes.native import unpack
 
 NETWORKS = {
     "odd": integer_network((7, 3, 11), (6, 9), 13, 10),
@@ -33,6 +35,22 @@ def matrices(network):
             yield from (*layer.kernels, *layer.recurrents)
 
 
+def arithmetic(network):
+    """(ratios, one or one a row; bias; zero point of the input) of every matrix."""
+    for layer in network.layers:
+        if isinstance(layer, IntegerDense):
+            ratios = layer.input.scale * layer.kernel_scales / layer.accumulated.scale
+            ratios = np.broadcast_to(ratios, layer.units)
+            yield ratios, layer.bias.astype(np.int64), layer.input.zero_point
+        else:
+            for scale, bias in zip(layer.kernel_scales, layer.biases, strict=True):
+                ratio = layer.input.scale * scale * 2.0**12
+                yield [ratio], bias.astype(np.int64), layer.input.zero_point
+            for scale in layer.recurrent_scales:
+                ratio = layer.hidden.scale * scale * 2.0**12
+                yield [ratio], np.zeros(layer.units, np.int64), layer.hidden.zero_point
+
+
 @pytest.mark.parametrize("layout", Layout)
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 def test_weights_come_out_as_they_went_in(network, layout):
@@ -41,6 +59,14 @@ def test_weights_come_out_as_they_went_in(network, layout):
     assert stored.units == tuple(layer.units for layer in network.layers)
     for found, weights in zip(stored.matrices, matrices(network), strict=True):
         assert np.array_equal(found.weights, weights)
+    for found, (ratios, bias, zero) in zip(stored.matrices, arithmetic(network), strict=True):
+        q, shift = np.transpose([quantize_multiplier(float(ratio)) for ratio in ratios])
+        assert np.array_equal(found.q, q) and np.array_equal(found.shift, shift)
+        if layout is Layout.PAIRS:
+            whole = bias << (np.maximum(shift, 0) + 1)
+        else:
+            whole = bias - zero * found.weights.astype(np.int64).sum(axis=1)
+        assert np.array_equal(0 if found.bias is None else found.bias, whole if whole.any() else 0)
 
 
 @pytest.mark.parametrize("layout", Layout)
@@ -113,10 +139,27 @@ def test_c_source_holds_the_blob():
     numbers = text.partition("{")[2].replace("\n", "").rstrip("}; ").rstrip(",").split(",")
     assert bytes(map(int, numbers)) == data
     assert f"MODEL_BYTES {len(data)}u" in model_h(data, "small")
-    assert f"MODEL_ARENA_BYTES {arena_bytes(data)}u" in model_h(data, "small")
+    for pointer_bytes in (4, 8):
+        assert f"MODEL_ARENA_BYTES {arena_bytes(data, pointer_bytes)}u" in model_h(data, "small")
+
+
+def test_a_name_cannot_leave_its_comment():
+    text = model_h(pack(small_network(), Layout.PAIRS).data, "x */\n#error owned\n/* é")
+    assert text.count("*/") == 1 and "#error" not in text.splitlines()[1:]
+    assert text.isascii() and text.splitlines()[0].startswith("/* x __")
 
 
 def test_files_of_an_export():
     files = native_files(small_network(), "m55")
     assert set(files) == {"model.tsb", "model_coded.tsb", "model.c", "model.h", "pack.json"}
     assert "model_coded.tsb" not in native_files(small_network(), "host")
+
+
+def test_an_export_says_what_its_coded_form_unpacks_to():
+    """Of single zeros every tile is stored: that codes shorter and unpacks to more."""
+    files = native_files(cut_network(integer_network((64,)), by_magnitude(1, 1, 0.95)), "m4")
+    counts, header = json.loads(files["pack.json"])["bytes"], files["model.h"].decode()
+    plain = len(unpack(files["model_coded.tsb"]))
+    assert counts["native_unpacked"] == plain > counts["native"]
+    assert f"MODEL_UNPACKED_BYTES {plain}u" in header
+    assert f"MODEL_CODED_BYTES {counts['native_coded']}u" in header

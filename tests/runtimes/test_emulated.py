@@ -10,8 +10,9 @@ import pytest
 from tests.network_maker import frames, integer_network, small_network
 from tests.sparse_networks import by_magnitude, cut_network
 from tinyse.compiled import MissingTool
+from tinyse.errors import InputError
 from tinyse.pack.c_source import arena_bytes
-from tinyse.runtimes.emulated import CortexM4, CortexM7, CortexM55
+from tinyse.runtimes.emulated import M55, CortexM4, CortexM7, CortexM55, firmware
 from tinyse.runtimes.interface import trace
 from tinyse.runtimes.oracle import Oracle
 
@@ -58,8 +59,21 @@ def test_counts_repeat_to_the_instruction(board):
 def test_the_arena_is_what_the_header_says():
     for board in BOARDS:
         runtime = board(small_network())
-        assert runtime.info.arena_bytes == arena_bytes(runtime.blob.data)
+        assert runtime.info.arena_bytes == arena_bytes(runtime.blob.data, 4)
         assert 0 < runtime.measured.stack_bytes < 1024
+
+
+@needs_board
+def test_no_frame_and_no_state_yet():
+    runtime = CortexM4(small_network())
+    assert runtime.run(np.empty((0, 11), np.int8)).shape == (0, runtime.network.layers[-1].units)
+    for name, values in Oracle(small_network()).states().items():
+        assert np.array_equal(runtime.states()[name], values), name
+
+
+def test_a_blob_that_the_board_cannot_hold_is_refused():
+    with pytest.raises(InputError, match="mps3-an547: a blob of 5,242,880 bytes"):
+        firmware(M55, bytes(5 << 20))
 
 
 @needs_board

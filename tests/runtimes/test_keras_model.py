@@ -40,6 +40,15 @@ def test_it_is_the_network_of_the_weights(runtime, arrays, x):
     assert mask.dtype == np.float32 and np.abs(mask - expected).max() < 1e-5
 
 
+def test_a_cell_is_clipped_before_it_is_heard(arrays, tmp_path):
+    clips = {f"lstm_{index}/cell_clip": np.float32(0.5) for index in range(2)}
+    np.savez(tmp_path / "weights.npz", **arrays, **clips)
+    x = features(50, 3, 12)
+    expected = float_forward(arrays | clips, x.astype(np.float64))["mask"]
+    assert np.abs(expected - float_forward(arrays, x.astype(np.float64))["mask"]).max() > 0.01
+    assert np.abs(open_runtime("keras_model", tmp_path).run(x) - expected).max() < 1e-5
+
+
 def test_state_is_carried_over_any_division(runtime, x):
     whole = runtime.run(x)
     runtime.reset()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -13,6 +14,7 @@ from tests.network_maker import frames, integer_network, small_network
 from tests.sparse_networks import by_magnitude, cut_network
 from tinyse.compiled import MissingTool
 from tinyse.errors import InputError
+from tinyse.pack.c_source import arena_bytes
 from tinyse.pack.format import HEADER, MATRIX, Layout
 from tinyse.pack.native import pack, with_checksum
 from tinyse.runtimes import open_runtime
@@ -49,6 +51,13 @@ def test_vector_kernels_equal_the_oracle(name, kernels):
     x = np.concatenate([frames(200, 5, network.layers[0].width)] * 2)
     x[200:] = np.where(x[200:] > 0, 127, -128)
     assert np.array_equal(model.run(x), Oracle(network).run(x))
+
+
+def test_the_arena_is_what_the_header_says():
+    for network in NETWORKS.values():
+        runtime = Native(network)
+        needed = arena_bytes(pack(network, Layout.LANES).data, ctypes.sizeof(ctypes.c_void_p))
+        assert runtime.info.arena_bytes == needed
 
 
 def test_states_and_reset():

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
+from tinyse.pack.coded import CODED_HEADER
 from tinyse.pack.format import ALIGNMENT, CACHE_LINE, HEADER, LAYER, Kind, Layout
 
-_POINTER = 4  # bytes, on the microcontrollers that model.h is for
-_MODEL, _LAYER, _MATRIX = 8 * _POINTER, 4 * _POINTER, 6 * _POINTER + 16  # structs of model.h
 _LINE = 16
 
 
-def arena_bytes(data: bytes) -> int:
-    """Arena that a plain blob needs on a 32-bit processor: what tinyse_arena_bytes says there."""
+def arena_bytes(data: bytes, pointer_bytes: int) -> int:
+    """Arena that a plain blob needs: what tinyse_arena_bytes says where a pointer is so wide."""
     header = HEADER.unpack_from(data)
     layout, layers, matrices, inputs = header[2], *header[6:9]
-    total = _padded(_MODEL) + _padded(layers * _LAYER) + _padded(matrices * _MATRIX)
+    # The structs of firmware_harness/src/model.h.
+    a_model, a_layer, a_matrix = 8 * pointer_bytes, 4 * pointer_bytes, 6 * pointer_bytes + 16
+    total = _padded(a_model) + _padded(layers * a_layer) + _padded(matrices * a_matrix)
     width, sums = _padded(inputs), 0
     for number in range(layers):
         kind, _, units, *_ = LAYER.unpack_from(data, header[15] + number * LAYER.size)
@@ -29,19 +32,38 @@ def _padded(count: int) -> int:
     return -(-count // 16) * 16
 
 
-def model_h(data: bytes, name: str) -> str:
-    """The header of a plain blob's array."""
-    layout = Layout(data[6]).name.lower()
+def unpacked_bytes(coded: bytes) -> int:
+    """Bytes of the plain blob that a coded one unpacks to: what tinyse_plain_bytes says."""
+    return CODED_HEADER.unpack_from(coded)[6]
+
+
+def model_h(data: bytes, name: str, coded: bytes | None = None) -> str:
+    """The header of a plain blob's array, and of its coded form where there is one.
+
+    A name may come from a file of others; what could end the comment is left out.
+    """
+    layout, title = Layout(data[6]).name.lower(), re.sub(r"[^A-Za-z0-9_.+ -]", "_", name)
+    sizes = ""
+    if coded is not None:
+        sizes = f"""
+/* Of model_coded.tsb, and of what tinyse_unpack makes of it. */
+#define MODEL_CODED_BYTES {len(coded)}u
+#define MODEL_UNPACKED_BYTES {unpacked_bytes(coded)}u
+"""
     return f"""\
-/* {name}, packed for layout `{layout}`.  Written by tinyse export --pack native. */
+/* {title}, packed for layout `{layout}`.  Written by tinyse export --pack native. */
 #ifndef MODEL_H
 #define MODEL_H
 
 #include <stdint.h>
 
 #define MODEL_BYTES {len(data)}u
-#define MODEL_ARENA_BYTES {arena_bytes(data)}u /* on a 32-bit processor */
-
+#if UINTPTR_MAX > 0xffffffffu
+#define MODEL_ARENA_BYTES {arena_bytes(data, 8)}u
+#else
+#define MODEL_ARENA_BYTES {arena_bytes(data, 4)}u
+#endif
+{sizes}
 extern const uint8_t model_tsb[MODEL_BYTES];
 
 #endif

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinyse.files import json_bytes
-from tinyse.pack.c_source import arena_bytes, model_c, model_h
+from tinyse.pack.c_source import arena_bytes, model_c, model_h, unpacked_bytes
 from tinyse.pack.coded import code
 from tinyse.pack.format import Layout
 from tinyse.pack.native import Blob, pack
@@ -22,13 +22,14 @@ SCHEMA = 1
 def native_files(network: IntegerNetwork, target: str, frontend: bool = True) -> dict[str, bytes]:
     """Name -> bytes of a network packed for `target`: m4 (and m7), m55 or host."""
     blob = pack(network, LAYOUTS[target], frontend)
+    short = None if blob.layout is Layout.LANES else coded(network, blob)
     files = {
         BLOB: blob.data,
         "model.c": model_c(blob.data).encode(),
-        "model.h": model_h(blob.data, network.name).encode(),
+        "model.h": model_h(blob.data, network.name, short).encode(),
     }
-    if blob.layout is not Layout.LANES:
-        files[CODED] = coded(network, blob)
+    if short is not None:
+        files[CODED] = short
     return {**files, ACCOUNT: json_bytes(account(blob, target, files))}
 
 
@@ -57,7 +58,7 @@ def account(blob: Blob, target: str, files: dict[str, bytes]) -> dict:
         "target": target,
         "layout": blob.layout.name.lower(),
         "bytes": {"native": len(blob.data)},
-        "arena_bytes": arena_bytes(blob.data),
+        "arena_bytes": arena_bytes(blob.data, 8 if blob.layout is Layout.LANES else 4),
         "layers": {
             owner: {f"{part}_bytes": count for part, count in parts.items()}
             for owner, parts in blob.accounts.items()
@@ -65,4 +66,5 @@ def account(blob: Blob, target: str, files: dict[str, bytes]) -> dict:
     }
     if CODED in files:
         found["bytes"]["native_coded"] = len(files[CODED])
+        found["bytes"]["native_unpacked"] = unpacked_bytes(files[CODED])
     return found

@@ -94,17 +94,17 @@ def _matrix(data: bytes, at: int, layout: int) -> StoredMatrix:
             if layout == LANES:
                 rows_here = [4 * _u16(data, index + 2 * lane) for lane in range(4)]
                 index += 8
-        places += [at + offset for at in rows_here for offset in range(4)]
+        places += [first + offset for first in rows_here for offset in range(4)]
         for number in range(count):
             tile = np.frombuffer(data, np.int8, high * wide, values).reshape(high, wide)
             if layout == PAIRS:
                 tile = _unpaired(data, values)
             values, tiles = values + high * wide, tiles + 1
-            for part, at in enumerate(rows_here):
+            for part, first in enumerate(rows_here):
                 place = wide * number
                 if is_sparse:
                     place, index = wide * data[index], index + 1
-                weights[at : at + 4, place : place + wide] += tile[4 * part : 4 * part + 4]
+                weights[first : first + 4, place : place + wide] += tile[4 * part : 4 * part + 4]
     q, shift = [_u32(data, at + 20)], [int.from_bytes(data[at + 24 : at + 25], signed=True)]
     if row_q:
         q = np.frombuffer(data, "<i4", padded, row_q).tolist()

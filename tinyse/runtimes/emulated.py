@@ -42,13 +42,19 @@ FLAGS = (
     *("-fno-tree-loop-distribute-patterns", "-ffunction-sections", "-fdata-sections", "-nostdlib"),
 )
 SECONDS_PER_FRAME, MOST_SECONDS = 0.5, 60  # a firmware that hangs must not hang us
-MEASURE_STATUS = {97: "writing a file failed", 98: "no frames", 99: "a fault"}
+MEASURE_STATUS = {
+    96: "more than 64 layers",
+    97: "writing a file failed",
+    98: "no frames",
+    99: "a fault",
+}
 
 
 @dataclass(frozen=True)
 class Board:
     """A machine of QEMU and how code is built for its core.
 
+    model_bytes : the largest blob that it has room for
     ticks : (factor, offset, divisor) from SysTick ticks to instructions
     """
 
@@ -59,6 +65,7 @@ class Board:
     ram: int
     code_bytes: int
     model_section: str
+    model_bytes: int
     ticks: tuple[int, int, int]
 
 
@@ -70,6 +77,7 @@ M4 = Board(
     ram=0x20000000,
     code_bytes=0x400000,
     model_section=".flash_model",
+    model_bytes=(4096 - 64) << 10,
     ticks=(40, 32, 64),
 )
 M7 = Board(
@@ -80,6 +88,7 @@ M7 = Board(
     ram=0x20000000,
     code_bytes=0x400000,
     model_section=".flash_model",
+    model_bytes=(4096 - 64) << 10,
     ticks=(40, 32, 64),
 )
 M55 = Board(
@@ -90,6 +99,7 @@ M55 = Board(
     ram=0x21000000,
     code_bytes=0x80000,
     model_section=".ram_model",  # 512 KiB of code memory hold no dense model
+    model_bytes=3800 << 10,
     ticks=(1000, 1024, 2048),
 )
 
@@ -118,7 +128,13 @@ def library_object(board: Board) -> Path:
 
 
 def firmware(board: Board, blob: bytes) -> Path:
-    """The ELF file of a model on a board, with the harness that measures."""
+    """The ELF file of a model on a board, with the harness that measures.
+
+    InputError for a blob that the board has no room for.
+    """
+    if len(blob) > board.model_bytes:
+        what = f"a blob of {len(blob):,} bytes, the board has room for {board.model_bytes:,}"
+        raise InputError(what, board.machine, "make the network smaller")
     kept = cache_folder() / "compiled" / f"{hashlib.sha256(blob).hexdigest()[:24]}.tsb"
     if not kept.exists():
         write_bytes(kept, blob)
@@ -178,7 +194,8 @@ class Emulated:
 
     def reset(self) -> None:
         """Back to the state before the first frame."""
-        self._state, self._states = None, b""
+        self._state = None
+        self._states = bytes(sum(3 * layer.units for layer in self.network.lstms))
 
     def step(self, frame: NDArray[np.int8]) -> NDArray[np.int8]:
         """Mask int8 [m] of one frame int8 [n]; the board starts for it."""
@@ -187,6 +204,8 @@ class Emulated:
     def run(self, frames: NDArray[np.int8]) -> NDArray[np.int8]:
         """Masks int8 [T, m] of frames int8 [T, n]; the state is carried on."""
         frames = checked_frames(frames, self.network.layers[0].width, np.int8)
+        if not len(frames):
+            return np.empty((0, self.network.layers[-1].units), np.int8)
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
             (folder / "frames.bin").write_bytes(np.ascontiguousarray(frames).tobytes())
@@ -205,15 +224,19 @@ class Emulated:
             *("-semihosting-config", "enable=on,target=native"),
         )
         limit = MOST_SECONDS + SECONDS_PER_FRAME * frames
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=limit,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                command,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=limit,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            what = f"{frames} frames took more than {limit:g} s"
+            raise InputError(what, self.name, "try again when the machine is idle") from error
         if done.returncode:
             what = MEASURE_STATUS.get(done.returncode, f"status {done.returncode}")
             raise InputError(f"the firmware ended with {what} {done.stderr}".strip(), self.name)

@@ -101,9 +101,13 @@ def _recurrent(layer: FloatLayer) -> Any:
 
     class ClippedCell(keras.layers.LSTMCell):  # type: ignore[misc, name-defined] # no types there
         def call(self, inputs: Any, states: Any, training: bool = False) -> Any:
-            # tanh is one to the seventh digit at any clip worth having, so h may come first.
-            hidden, (_, cell) = super().call(inputs, states, training)
-            return hidden, [hidden, keras.ops.clip(cell, -layer.cell_clip, layer.cell_clip)]
+            ops, (hidden, cell) = keras.ops, states
+            sums = ops.matmul(inputs, self.kernel) + ops.matmul(hidden, self.recurrent_kernel)
+            i, f, candidate, o = ops.split(sums + self.bias, 4, axis=-1)
+            cell = ops.sigmoid(f) * cell + ops.sigmoid(i) * ops.tanh(candidate)
+            cell = ops.clip(cell, -layer.cell_clip, layer.cell_clip)
+            hidden = ops.sigmoid(o) * ops.tanh(cell)
+            return hidden, [hidden, cell]
 
     return keras.layers.RNN(ClippedCell(layer.units), **every)
 

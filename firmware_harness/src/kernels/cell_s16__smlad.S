@@ -45,7 +45,7 @@
     add     \x, \x, r8
     .endm
 
-#if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)
+#if defined(__ARM_FEATURE_DSP) && __ARM_ARCH_PROFILE == 'M' && !defined(__ARM_FEATURE_MVE)
     .p2align 2
     .global ts_smlad_cells
     .type   ts_smlad_cells, %function

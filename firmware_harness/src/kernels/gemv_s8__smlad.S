@@ -98,7 +98,7 @@
     .p2align 2
     .endm
 
-#if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)
+#if defined(__ARM_FEATURE_DSP) && __ARM_ARCH_PROFILE == 'M' && !defined(__ARM_FEATURE_MVE)
     BEGIN   ts_smlad_blocks
 1:  ldrb    r12, [r1], #1
     ROW     BLOCK

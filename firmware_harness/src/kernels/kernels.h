@@ -17,7 +17,7 @@ typedef void ts_cell(const ts_layer *layer, const int16_t *gates);
 
 struct ts_kernels {
     const char *name;
-    int layout;          /* enum ts_layout, -1 = every one */
+    int layout;          /* enum ts_layout, TS_LAYOUTS = every one */
     int (*there)(void);  /* whether this processor has the instructions */
     ts_prepare *prepare; /* NULL: that of the reference */
     ts_gemv *gemv;

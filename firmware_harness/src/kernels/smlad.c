@@ -1,5 +1,5 @@
 /* Cortex-M4 and M7: which loop of gemv_s8__smlad.S, and the element-wise work. */
-#if defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)
+#if defined(__ARM_FEATURE_DSP) && __ARM_ARCH_PROFILE == 'M' && !defined(__ARM_FEATURE_MVE)
 #include <arm_acle.h>
 #include <string.h>
 
@@ -99,8 +99,8 @@ static int loop_fits(const ts_layer_record *record)
 {
     const int32_t power_of_two = 1 << 30;
     return record->enter_q == power_of_two && record->leave_q == power_of_two &&
-           record->enter_shift <= -14 && record->leave_shift <= -1 && record->tanh_shift == 0 &&
-           record->clip >= 16384;
+           record->enter_shift <= -14 && record->enter_shift >= -30 && record->leave_shift <= -1 &&
+           record->leave_shift >= -30 && record->tanh_shift == 0 && record->clip >= 16384;
 }
 
 void ts_cell_s16__smlad(const ts_layer *layer, const int16_t *gates)

@@ -9,6 +9,7 @@
 #include "../requant.h"
 #include "../tables.h"
 #include "kernels.h"
+#include "x86.h"
 
 #define TS_TARGET __attribute__((target("avx2")))
 #define TS_INLINE TS_TARGET static inline __attribute__((always_inline))
@@ -22,8 +23,8 @@ TS_INLINE __m256i dot(__m256i sums, __m256i x, const int8_t *weights)
 
 TS_INLINE __m256i two_places(const int8_t *x, const uint8_t *index)
 {
-    const __m128i low = _mm_broadcastd_epi32(_mm_loadu_si32(x + 4 * (size_t)index[0]));
-    const __m128i high = _mm_broadcastd_epi32(_mm_loadu_si32(x + 4 * (size_t)index[1]));
+    const __m128i low = _mm_broadcastd_epi32(ts_load_32(x + 4 * (size_t)index[0]));
+    const __m128i high = _mm_broadcastd_epi32(ts_load_32(x + 4 * (size_t)index[1]));
     return _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
 }
 
@@ -105,7 +106,7 @@ TS_TARGET void ts_gemv_s8__avx2(const ts_matrix *matrix, const void *inputs, int
                 high = dot(high, two_places(x, index + 2), values + 32);
                 index += 4;
             } else {
-                const __m256i four = _mm256_broadcastd_epi32(_mm_loadu_si32(x + 4 * (size_t)i));
+                const __m256i four = _mm256_broadcastd_epi32(ts_load_32(x + 4 * (size_t)i));
                 low = dot(low, four, values);
                 high = dot(high, four, values + 32);
             }

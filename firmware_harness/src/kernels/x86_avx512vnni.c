@@ -12,6 +12,7 @@
 #include "../requant.h"
 #include "../tables.h"
 #include "kernels.h"
+#include "x86.h"
 
 #define TS_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
 #define TS_INLINE TS_TARGET static inline __attribute__((always_inline))
@@ -72,17 +73,17 @@ TS_INLINE __m512i four_places(const uint8_t *x, const uint8_t *index)
     memcpy(&four, index, sizeof four);
     const uint8_t *a = x + 4 * (size_t)(four & 255u), *b = x + 4 * (size_t)(four >> 8 & 255u);
     const uint8_t *c = x + 4 * (size_t)(four >> 16 & 255u), *d = x + 4 * (size_t)(four >> 24);
-    __m512i inputs = _mm512_broadcastd_epi32(_mm_loadu_si32(a));
-    inputs = _mm512_mask_broadcastd_epi32(inputs, 0x00f0, _mm_loadu_si32(b));
-    inputs = _mm512_mask_broadcastd_epi32(inputs, 0x0f00, _mm_loadu_si32(c));
-    return _mm512_mask_broadcastd_epi32(inputs, 0xf000, _mm_loadu_si32(d));
+    __m512i inputs = _mm512_broadcastd_epi32(ts_load_32(a));
+    inputs = _mm512_mask_broadcastd_epi32(inputs, 0x00f0, ts_load_32(b));
+    inputs = _mm512_mask_broadcastd_epi32(inputs, 0x0f00, ts_load_32(c));
+    return _mm512_mask_broadcastd_epi32(inputs, 0xf000, ts_load_32(d));
 }
 
 /* The same from registers that hold all of x: up to 32 groups of four in two, else 64 in four. */
 TS_INLINE __m512i held_places(const __m512i *held, const uint8_t *index, int two)
 {
     const __m512i shift = _mm512_setr_epi32(0, 0, 0, 0, 8, 8, 8, 8, 16, 16, 16, 16, 24, 24, 24, 24);
-    const __m512i place = _mm512_srlv_epi32(_mm512_broadcastd_epi32(_mm_loadu_si32(index)), shift);
+    const __m512i place = _mm512_srlv_epi32(_mm512_broadcastd_epi32(ts_load_32(index)), shift);
     const __m512i low = _mm512_permutex2var_epi32(held[0], place, held[1]);
     if (two) return low;
     const __m512i high = _mm512_permutex2var_epi32(held[2], place, held[3]);
@@ -131,11 +132,11 @@ TS_INLINE __m512i all_columns(__m512i sums, const int8_t **values, const uint8_t
     for (; i + 4 <= columns; i += 4)
         for (unsigned k = 0; k < 4; k++, from += 64)
             others[k] = _mm512_dpbusd_epi32(
-                others[k], _mm512_broadcastd_epi32(_mm_loadu_si32(x + 4 * (i + k))),
+                others[k], _mm512_broadcastd_epi32(ts_load_32(x + 4 * (i + k))),
                 _mm512_loadu_si512(from));
     for (; i < columns; i++, from += 64)
         others[0] =
-            _mm512_dpbusd_epi32(others[0], _mm512_broadcastd_epi32(_mm_loadu_si32(x + 4 * i)),
+            _mm512_dpbusd_epi32(others[0], _mm512_broadcastd_epi32(ts_load_32(x + 4 * i)),
                                 _mm512_loadu_si512(from));
     *values = from;
     return _mm512_add_epi32(_mm512_add_epi32(others[0], others[1]),
