@@ -3,9 +3,11 @@
 import sys
 
 import numpy as np
+from keras import ops
 
-from tinyse.network import backend
+from tinyse.network import backend, quantised
 from tinyse.network.build import initial_parameters
+from tinyse.quant import Quantisation
 from tinyse.recipe import Loss, Network
 from tinyse.training.losses import batch_loss
 
@@ -43,7 +45,19 @@ def gradients() -> dict[str, np.ndarray]:
         total, gradient = both(parameters, batch())
         found[f"{name}/loss"] = np.asarray(total)
         found |= {f"{name}/{key}": np.asarray(g) for key, g in gradient.items()}
-    return found
+    return found | {"saturating": saturating()}
+
+
+def saturating() -> np.ndarray:
+    """Gradient of a layer's int8 outputs below, on and above both of their bounds, 0 and 255."""
+
+    def value(parameters):
+        unit, output = np.full(6, 0.1, np.float32), Quantisation(1.0, -128)
+        return ops.sum(quantised._dense(parameters["sums"], unit, output, relu=True))
+
+    sums = np.array([-20, 0, 10, 2540, 2550, 2600], np.float32)
+    _, gradient = backend.compiled(backend.value_and_gradient(value))({"sums": sums})
+    return np.asarray(gradient["sums"])
 
 
 if __name__ == "__main__":

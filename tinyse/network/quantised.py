@@ -215,8 +215,10 @@ def _dense(sums: Tensor, unit: Tensor, output: Quantisation, relu: bool) -> Tens
     """Steps above the zero point of FULLY_CONNECTED's output; saturated steps pass no gradient."""
     ratio = unit / np.float32(output.scale)
     steps = ops.cast(integers.multiply_nearly(ops.stop_gradient(sums), ratio), "float32")
-    low = 0 if relu else -128 - output.zero_point
-    return ops.clip(straight_through(steps, sums * ratio), low, 127 - output.zero_point)
+    low, high = 0 if relu else -128 - output.zero_point, 127 - output.zero_point
+    # Steps often lie on a bound, where backends differ in what a clip passes: here, all of it.
+    within = ops.cast(ops.logical_and(steps >= low, steps <= high), "float32")
+    return straight_through(ops.clip(steps, low, high), sums * ratio * within)
 
 
 def _logistic(x: Tensor, arriving: Quantisation) -> Tensor:

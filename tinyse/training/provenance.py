@@ -15,13 +15,15 @@ from tinyse.audio.lists import MixtureList
 from tinyse.errors import ResumeRefused
 from tinyse.files import read_json
 from tinyse.network import backend
+from tinyse.quant.weights import MADE_OF_WEIGHTS
 from tinyse.recipe import Recipe, to_toml
 
-# What a run adds to its folder step by step: a new one in its place must not go on from it.
-MADE = ("state", "levels", "events", "log.jsonl", "weights.npz")
+# What a run adds to its folder step by step, and what is made of it: a new one in its place must
+# not go on from the former, and the latter would pass for its own.
+MADE = ("state", "levels", "events", "log.jsonl", "weights.npz", *MADE_OF_WEIGHTS)
 _SAME = (
     *("recipe_sha256", "manifest_sha256", "valid_list_sha256", "source_sha256"),
-    *("seed", "backend", "cores"),
+    *("teacher_sha256", "seed", "backend", "cores"),
 )
 
 
