@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from tests.network_maker import float_weights
 from tinyse.audio.lists import read_list
 from tinyse.behaviour import as_text, behaviour, hour
 from tinyse.behaviour.rows import LEVELS_DBFS
@@ -15,6 +16,7 @@ from tinyse.behaviour.verdicts import BOUNDS, verdicts_of
 from tinyse.cli import main
 from tinyse.enhance import Enhancer, find_model, models
 from tinyse.errors import InputError
+from tinyse.export import export_model
 from tinyse.features import Normalisation
 
 
@@ -180,6 +182,17 @@ def test_the_hour_ends_where_it_begins_to_repeat_itself(runs_for_an_hour) -> Non
 def test_the_hour_runs_on_the_exact_file(found) -> None:
     assert found["hour"]["runtime"] in ("native", "oracle")
     assert found["hour"]["minutes_run"] == 2
+
+
+@pytest.mark.parametrize("kind", [{"lstm": (8,)}, {"lstm": (), "gru": (8,)}], ids=str)
+def test_a_file_that_the_c_kernels_do_not_take_is_heard_on_the_oracle(tmp_path, kind) -> None:
+    np.savez(tmp_path / "weights.npz", **float_weights(dense=(), **kind))
+    export_model(tmp_path, tmp_path, "step16x8")
+    enhancer = hour._fastest(find_model(tmp_path))
+    assert enhancer.runtime.name == "oracle"
+    spectrum = np.random.default_rng(4).normal(0, 1, (9, 257)) + 0j
+    _, states, _ = hour._play(enhancer, spectrum)
+    assert 0 < states <= 32767
 
 
 def test_the_minute_joins_itself_without_a_seam(tiny_corpus) -> None:

@@ -69,6 +69,18 @@ def test_growth_fails_the_check(published, monkeypatch):
     assert failed == ["cortex_m4 instructions per frame"]
 
 
+@pytest.mark.parametrize("check", [None, [], {"sdr": {"embedded": 3}, "tflite": 1}], ids=str)
+def test_metrics_without_figures_are_named(published, monkeypatch, check):
+    path = published / "metrics.json"
+    metrics = json.loads(path.read_text()) | {"check": check}
+    path.write_text(json.dumps(metrics if check else {}))
+    monkeypatch.setattr(checking, "packaged", lambda *_: published)
+    fresh = {"tflite": 1, "tflm_arena": 1, "sdr": {"embedded": {"sdr_out": 3.0}}}
+    monkeypatch.setattr(checking, "measured", lambda *_: fresh)
+    with pytest.raises(InputError, match=r"metrics\.json: lacks a figure"):
+        checking.check("lstm_256")
+
+
 def test_without_the_tools_the_check_says_so_and_holds(published, monkeypatch):
     def missing(names, package):
         raise MissingTool(names[0], package)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -55,6 +56,12 @@ def test_a_mistyped_option_is_bad_input_in_one_line(words):
     assert done.exit_code == 2 and done.stdout == ""
     assert done.stderr.splitlines() == [done.stderr.rstrip("\n")]
     assert done.stderr.startswith(f"error: main {' '.join(words)}: No such option"), done.stderr
+
+
+def test_a_mistyped_option_of_no_command_is_one_line_too():
+    done = call("--froce", "inspect")
+    assert done.exit_code == 2 and done.stdout == ""
+    assert done.stderr == "error: main: No such option '--froce'. See main --help\n"
 
 
 def test_a_mistyped_command_is_bad_input_in_one_line():
@@ -132,6 +139,24 @@ def test_every_option_is_taken_from_the_environment_by_its_own_name(run_folder, 
     assert document["macs"]["block"] == "2x8"
     monkeypatch.setenv("TINYSE_DATA_CHECK_WORKERS", "none")
     assert "'none' is not a valid integer" in call("data", "check", "manifest.csv").stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("inspect",), ("profile",), ("bench", "--runtime", "oracle")], ids=" ".join
+)
+def test_names_are_printed_as_they_are(run_folder, tmp_path, monkeypatch, words):
+    """Brackets would be styles to Rich, and words between colons pictures."""
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "run").mkdir()
+    shutil.copy(run_folder / "weights.npz", tmp_path / "run")
+    recipe = 'schema = 1\nname = "x[/y]"\n[network]\nlstm = [8]\ndense = []\n'
+    (tmp_path / "run" / "recipe.toml").write_text(recipe)
+    assert call("export", tmp_path / "run").exit_code == 0
+    file = (tmp_path / "run" / "model.tflite").rename(tmp_path / "lstm[v2]:star:.tflite")
+    done = call(*words, file)
+    assert done.exit_code == 0, done.output
+    assert "lstm[v2]:star:" in done.stdout
+    assert "x[/y]" in done.stdout or words[0] != "inspect"
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,18 @@ def test_levels_of_a_run_that_is_overwritten_go(place):
     assert [path.name for path in (place / "run" / "levels").iterdir()] == ["0.6"]
 
 
+def test_what_was_made_of_a_run_that_is_overwritten_goes(place):
+    words = ["--structure", "weight", "--method", "offline", "-o", "run", "--sparsity"]
+    call(*words, 0.5)
+    exported = CliRunner().invoke(main, ["export", "run", "--pack", "native"])
+    assert exported.exit_code == 0, exported.output
+    for name in ("evaluate.json", "inspect.json", "bench.json", "notes.txt"):
+        (place / "run" / name).write_text("{}")
+    call(*words, 0.9, "--force")
+    left = {path.name for path in (place / "run").iterdir()}
+    assert left == {"levels", "recipe.toml", "run.json", "weights.npz", "notes.txt"}
+
+
 @pytest.mark.parametrize("structure", ["weight", "block:4x4", "block:3x5"])
 def test_a_curve_from_one_command_is_exact_to_the_group(place, structure):
     asked = ",".join(map(str, LEVELS))

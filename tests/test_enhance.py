@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -154,6 +155,18 @@ def test_a_run_without_an_export_says_so(model, tmp_path) -> None:
         open_enhancer(tmp_path, "oracle")
 
 
+def test_an_export_of_other_weights_is_refused(model, tmp_path) -> None:
+    folder = Path(shutil.copytree(model, tmp_path / "run"))
+    (folder / "weights.npz").write_bytes(b"trained again")
+    says = r"model\.tflite: was exported from other weights .*; run tinyse export --force"
+    for named in (folder, folder / "model.tflite"):
+        with pytest.raises(InputError, match=says):
+            find_model(named).file_for("oracle")
+    assert find_model(folder).file_for("keras_model") == folder / "weights.npz"
+    (folder / "weights.npz").unlink()  # a model that is passed on has none
+    assert find_model(folder).file_for("oracle") == folder / "model.tflite"
+
+
 def run(*arguments: object):
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
@@ -211,6 +224,7 @@ def bad_cases(folder: Path) -> dict[str, tuple[tuple[object, ...], str]]:
         "nan": ((good, folder / "nan.wav", "-o", out), "NaN"),
         "folder without sound": ((folder / "nothing", "-o", out), "holds no audio"),
         "output is there": ((good, "-o", folder / "there.wav"), "already exists"),
+        "output of no format": ((good, "-o", folder / "new.mp3"), "cannot write '.mp3'; use .wav"),
         "output is input": ((good, "-o", good, "--force"), "is input and output"),
         "one name twice": ((good, folder / "in", "-o", out), "would become this file"),
         "unknown model": ((good, "-o", out, "--model", "nowhere"), "there is no such model"),
@@ -220,7 +234,7 @@ def bad_cases(folder: Path) -> dict[str, tuple[tuple[object, ...], str]]:
 
 
 CASES = ["missing", "empty", "text", "cut", "nan", "folder without sound", "output is there",
-         "output is input", "one name twice", "unknown model", "unknown runtime", "damaged model"]  # fmt: skip  # noqa: E501
+         "output of no format", "output is input", "one name twice", "unknown model", "unknown runtime", "damaged model"]  # fmt: skip  # noqa: E501
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import subprocess
 import sys
 
@@ -179,6 +180,15 @@ def test_bad_input_is_one_line_and_no_sound(
     assert not os.listdir()
     assert done.exit_code == 2 and done.stdout_bytes == b""
     assert says in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("end", ["stdin", "stdout"])
+def test_an_end_that_is_closed_is_one_line(end) -> None:
+    closed = {"stdin": "<&-", "stdout": "</dev/null >&-"}[end]
+    command = f"{shlex.join(PROGRAM)} {closed}"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith(f"error: {end}: is closed; ")
 
 
 def test_a_runtime_that_is_too_slow_is_said(small_model, monkeypatch) -> None:

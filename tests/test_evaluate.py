@@ -115,6 +115,17 @@ def test_a_model_loses_nothing_against_itself(result) -> None:
     assert against["sdr_loss"] == 0 and against["sdr_loss_ci95"] == [0, 0]
 
 
+def test_snrs_that_are_printed_alike_are_one_group(model, tiny_corpus, tmp_path) -> None:
+    text = (tiny_corpus / "mixtures_test.csv").read_text()
+    for old, new in ((",-5,", ",5.0000001,"), (",0,-24", ",5.0000002,-24"), (",10,", ",-0.0,")):
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    (tmp_path / "near.csv").write_text(text)
+    near = read_list(tmp_path / "near.csv", tiny_corpus)
+    by_snr = evaluate(model, near, "oracle", workers=1)["quality"]["by_snr"]
+    assert {name: of["rows"] for name, of in by_snr.items()} == {"0": 1, "5": 3, "clean": 1}
+
+
 def test_the_best_mask_stands_above_everything(result) -> None:
     quality = result["quality"]
     assert quality["ceiling"]["sdr_gain"] > quality["sdr_gain"] + 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 
@@ -74,6 +75,28 @@ def test_a_file_that_exists_is_kept_without_force(run_folder, tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["manifest.json"]
     export_model(run_folder, tmp_path / "out", force=True)
     assert "small" in (tmp_path / "out" / "manifest.json").read_text()
+
+
+def test_an_earlier_export_goes_whole_but_for_what_was_changed(run_folder, tmp_path):
+    out = tmp_path / "out"
+    names = ("model.tsb", "model.c", "model.h")
+    export_model(run_folder, out, packed=lambda _: dict.fromkeys(names, b"packed"))
+    (out / "model.h").write_text("mine")
+    (tmp_path / "outside").write_text("mine")
+    manifest = json.loads((out / "manifest.json").read_text())
+    manifest["files"]["../outside"] = {"sha256": hashlib.sha256(b"mine").hexdigest(), "bytes": 4}
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    export_model(run_folder, out, force=True)
+    assert {path.name for path in out.iterdir()} == {"model.tflite", "manifest.json", "model.h"}
+    assert (tmp_path / "outside").exists()
+
+
+def test_a_folder_that_no_text_can_name_names_no_model(run_folder, tmp_path):
+    folder = run_folder.rename(tmp_path / os.fsdecode(b"fo\xff"))
+    (folder / "recipe.toml").unlink()
+    with pytest.raises(InputError, match="names the model, and is not UTF-8; rename the folder"):
+        export_model(folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -217,7 +217,8 @@ def test_a_compressed_run_is_held_against_the_published_float_network_it_began_w
         + '[train]\nprecision = "bfloat16"\n'
     )
     source = sha256(packaged("models", model) / "weights.npz") if known else "another"
-    record = RECORD | {"source_sha256": source, "backend": "jax"}
+    levels = [{"sparsity_asked": 0.75, "sparsity": 0.7512}]
+    record = RECORD | {"source_sha256": source, "backend": "jax", "levels": levels}
     (run / "run.json").write_text(json.dumps(record))
     asked, evaluated = [], publishing.evaluate
 
@@ -229,8 +230,8 @@ def test_a_compressed_run_is_held_against_the_published_float_network_it_began_w
     publish(run, tmp_path / "small", read_list(tiny_corpus / "mixtures_test.csv"), minutes=2)
     assert asked == [reference]
     card = (tmp_path / "small" / "README.md").read_text("utf-8")
-    assert "75 % of its blocks of 4x4 weights are gone" in card
-    assert "are gone and what stays has 5 bits, chosen by `learned`" in card
+    assert f"75.12 % of the blocks of 4x4 weights of `{model}` are gone and what stays" in card
+    assert "what stays has 5 bits, chosen by `learned` and trained together with int8" in card
     assert "    export KERAS_BACKEND=jax\n    tinyse compress" in card
     assert '--set train.precision="bfloat16"' in card
     assert f"tinyse compress {model} --structure block:4x4 --levels 0.75" in card

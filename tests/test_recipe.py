@@ -57,6 +57,15 @@ def test_a_mistake_is_named_by_the_path_of_its_key(tmp_path, text, says):
     assert says in str(error.value) and "\n" not in str(error.value)
 
 
+def test_a_circle_is_seen_on_any_way_round(tmp_path):
+    (tmp_path / "x").mkdir()
+    for name, parent in (("a", "b"), ("b", "a")):
+        text = f'name = "{name}"\ninherits = "../x/{parent}.toml"\n'
+        (tmp_path / "x" / f"{name}.toml").write_text(text)
+    with pytest.raises(InputError, match="the recipes inherit from each other; break the circle"):
+        read_recipe(tmp_path / "x" / "a.toml")
+
+
 def test_a_nameless_or_missing_recipe_is_refused(tmp_path):
     with pytest.raises(InputError, match="missing required field `name`"):
         read_recipe(_write(tmp_path, ""))

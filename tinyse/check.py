@@ -9,8 +9,9 @@ sides are one code.
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +69,37 @@ def check(
         raise InputError(
             "there is no such published model", name, f"use {', '.join(known) or 'none'}"
         )
-    published = read_json(folder / "metrics.json")
-    expected, tolerance = published["check"], published["tolerance"]
-    lists = _lists(expected["sdr"], data, notice)
+    path = folder / "metrics.json"
+    published = read_json(path)
+    with _figures_of(path):
+        expected, tolerance = published["check"], published["tolerance"]
+        profile, on_boards = published["profile"], "firmware" in expected
+        lists = _lists(expected["sdr"], data, notice)
     with tempfile.TemporaryDirectory() as place:
-        file = export_model(folder, Path(place), published["profile"])
+        file = export_model(folder, Path(place), profile)
         fresh = measured(file, lists)
-        cores = gated_figures(file, notice) if "firmware" in expected else {}
+        cores = gated_figures(file, notice) if on_boards else {}
+    with _figures_of(path):
+        return _compared(expected, tolerance, fresh, cores)
+
+
+@contextlib.contextmanager
+def _figures_of(path: Path) -> Iterator[None]:
+    """Names the `metrics.json` that lacks a figure, or has something else there."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError) as error:
+        remedy = "publish the model again"
+        raise InputError(f"lacks a figure of the check ({error})", path, remedy) from error
+
+
+def _compared(
+    expected: dict[str, Any],
+    tolerance: dict[str, float],
+    fresh: dict[str, Any],
+    cores: dict[str, dict[str, int]],
+) -> list[dict[str, Any]]:
+    """A row a figure, of what `metrics.json` expects and what was measured anew."""
     rows = [
         _row("tflite bytes", expected["tflite"], fresh["tflite"], tolerance["tflite_bytes"]),
         _row(

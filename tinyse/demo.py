@@ -30,6 +30,7 @@ from tinyse.report.content import demo_content
 from tinyse.report.page import Example, demo_page
 
 SCHEMA = 1
+RESULT = "demo.json"
 _MINUTES = 2.0  # of embedded corpus behind the page's table
 
 
@@ -44,11 +45,17 @@ class Streamed:
 def demo(out: Path, model: str = "lstm_256_block4x4", seed: int = 1) -> dict[str, Any]:
     """Run the chain into the folder `out`; returns what `out/demo.json` holds.
 
-    Writes model.tflite, manifest.json, noisy.wav, enhanced.wav, clean.wav, demo.json and
-    report.html, replacing what an earlier demo wrote.
+    Writes model.tflite, manifest.json, noisy.wav, enhanced.wav, clean.wav, corpus/, demo.json and
+    report.html, replacing what an earlier demo wrote.  Raises InputError, and writes nothing, for
+    a folder that holds something else.
     """
     if not (packaged("models", model) / "weights.npz").exists():
         raise InputError("there is no such published model", model, "see the folder models/")
+    if out.is_dir() and any(out.iterdir()) and not (out / RESULT).is_file():
+        raise InputError(f"holds files and no {RESULT} of a demo", out, "name a new folder")
+    corpus = make_corpus(out / "corpus", _MINUTES, seed, workers=2, force=True)  # it may refuse
+    # Says from now on whose folder this is: a demo that was interrupted can be run again.
+    write_json(out / RESULT, {"schema": SCHEMA, "model": model})
     file = export_model(packaged("models", model), out, force=True)
     manifest = read_json(out / MANIFEST)
     enhancer = open_enhancer(file, "tflm")
@@ -60,7 +67,6 @@ def demo(out: Path, model: str = "lstm_256_block4x4", seed: int = 1) -> dict[str
         ("clean", mixture.target),
     ):
         write_audio(out / f"{name}.wav", sound)
-    corpus = make_corpus(out / "corpus", _MINUTES, seed, workers=2, force=True)
     quality = evaluate(file, read_list(corpus.root / "mixtures_test.csv"), "tflm")
     quality["model"] = model  # evaluate knows the file alone
     frame_ms = float(np.median(streamed.frame_ms))
@@ -81,7 +87,7 @@ def demo(out: Path, model: str = "lstm_256_block4x4", seed: int = 1) -> dict[str
         },
         "embedded_list": {key: quality[key] for key in ("list", "quality")},
     }
-    write_json(out / "demo.json", result)
+    write_json(out / RESULT, result)
     write_text(out / "report.html", _page(result, quality, manifest, mixture, streamed.sound))
     return result
 

@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from tinyse import __version__
 from tinyse.audit import byte_accounts, interface
 from tinyse.errors import InputError
-from tinyse.files import atomic_file, json_bytes, read_toml, sha256, write_together
+from tinyse.files import (
+    atomic_file,
+    clear,
+    json_bytes,
+    read_json,
+    read_toml,
+    sha256,
+    write_together,
+)
 from tinyse.quant import quantise_for, read_weights
 from tinyse.quant.weights import find_weights
 from tinyse.tflite.check import CheckedFile, check_bytes, load
@@ -41,7 +49,7 @@ def export_model(
     `packed` makes other files of the checked one, name -> bytes, that are written with it.
     `source` is a run, a published model's folder or a weights.npz; `name`, which the file will
     carry, is the recipe's unless given.  Raises InputError, and writes nothing, for weights that
-    cannot be used or an output that exists.
+    cannot be used or an output that exists.  With `force` an earlier export goes whole.
     """
     weights, out_dir = find_weights(source), Path(out_dir)
     if not force:
@@ -53,9 +61,11 @@ def export_model(
     if not force:
         _refuse_existing(out_dir, files)
     manifest = json_bytes(_manifest(checked, files, weights, profile))
+    before = _exported(out_dir)
     write_together(
         {out_dir / name: content for name, content in (*files.items(), (MANIFEST, manifest))}
     )
+    clear(out_dir, *(before - files.keys()))
     return out_dir / MODEL
 
 
@@ -88,11 +98,32 @@ def _refuse_existing(out_dir: Path, names: Iterable[str]) -> None:
             raise InputError("already exists", out_dir / name, "give --force to replace it")
 
 
+def _exported(out_dir: Path) -> set[str]:
+    """Names of files that an earlier export left in `out_dir` and nobody has changed since."""
+    try:
+        manifest = read_json(out_dir / MANIFEST)
+    except InputError:
+        return set()  # there was none, or nobody can tell
+    listed = manifest.get("files") if isinstance(manifest, dict) else None
+    return {
+        name
+        for name, said in (listed if isinstance(listed, dict) else {}).items()
+        if Path(name).name == name and (out_dir / name).is_file()  # a manifest may say anything
+        if isinstance(said, dict) and said.get("sha256") == sha256(out_dir / name)
+    }
+
+
 def _model_name(weights: Path) -> str:
     """The recipe's name where a recipe lies beside the weights, else that of the folder."""
     recipe = weights.parent / "recipe.toml"
     if not recipe.exists():
-        return weights.resolve().parent.name
+        folder = weights.resolve().parent
+        try:
+            folder.name.encode()
+        except UnicodeEncodeError as error:
+            what = "names the model, and is not UTF-8"
+            raise InputError(what, folder, "rename the folder") from error
+        return folder.name
     name = read_toml(recipe).get("name")
     if not isinstance(name, str):
         raise InputError("name is missing", recipe, "see docs/formats.md")

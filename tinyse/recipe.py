@@ -205,6 +205,9 @@ def to_toml(recipe: Recipe) -> str:
 
 def _with_ancestors(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     values = read_toml(path)
+    here = path.resolve()  # after reading: names that no file can have are refused there
+    if here in seen:
+        raise InputError("inherits: the recipes inherit from each other", path, "break the circle")
     parent = values.pop("inherits", None)
     if parent is None:
         return values
@@ -212,9 +215,7 @@ def _with_ancestors(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         raise InputError(f"inherits: expected a name or path, got {parent!r}", path, "name a model")
     published = packaged("models", parent, "recipe.toml")
     ancestor = published if os.path.exists(published) else path.parent / parent
-    if ancestor in seen:
-        raise InputError("inherits: the recipes inherit from each other", path, "break the circle")
-    inherited = _with_ancestors(ancestor, (*seen, ancestor))
+    inherited = _with_ancestors(ancestor, (*seen, here))
     # What a parent's products were computed in is a matter of the machine that it was trained on.
     if isinstance(trained := inherited.get("train"), dict):
         trained.pop("precision", None)

@@ -52,13 +52,7 @@ def map_tasks(
     is raised here as itself; Ctrl-C ends the workers too.  `progress(done, all)` is called after
     each item, in this process.
     """
-    if where != "local" and not where.startswith(_RAY):
-        what = f"expected 'local' or '{_RAY}HOST:PORT', got {where!r}"
-        raise InputError(what, "where", "leave it out for this machine")
-    if workers is not None and workers < 1:
-        raise InputError(
-            f"expected 1 or more, got {workers}", "workers", "leave it out for all cores"
-        )
+    refuse_place(where, workers)
     items = list(items)
     if where != "local":
         return _told(_on_ray(function, items, where, workers), len(items), progress)
@@ -66,6 +60,19 @@ def map_tasks(
     alone = workers <= 1 and not (apart and items)
     results = _here(function, items) if alone else _in_pool(function, items, workers)
     return _told(results, len(items), progress)
+
+
+def refuse_place(where: str, workers: int | None = None) -> None:
+    """Raises what `map_tasks` would of a place that cannot be: for who writes before calling it."""
+    if where != "local" and not where.startswith(_RAY):
+        what = f"expected 'local' or '{_RAY}HOST:PORT', got {where!r}"
+        raise InputError(what, "where", "leave it out for this machine")
+    if workers is not None and workers < 1:
+        raise InputError(
+            f"expected 1 or more, got {workers}", "workers", "leave it out for all cores"
+        )
+    if where != "local":
+        _library()
 
 
 def _told(results: Iterable[Result], count: int, progress: Progress | None) -> list[Result]:

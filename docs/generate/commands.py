@@ -17,7 +17,8 @@ Written by `python -m docs.generate` from the help texts; `tinyse COMMAND --help
 Shared habits: results go to stdout, progress and notices to stderr. `--json` prints one JSON
 document and nothing else. `NO_COLOR` is respected. No question is ever asked. Nothing that exists
 is replaced without `--force`; the demo's own output folder is the exception. Every option can be
-given as an environment variable, `TINYSE_COMMAND_OPTION` (`TINYSE_DATA_CHECK_WORKERS`).
+given as an environment variable, `TINYSE_COMMAND_OPTION` (`TINYSE_DATA_CHECK_WORKERS`); only
+`--data` has one for all commands, `TINYSE_DATA`.
 
 | exit code | means |
 |---|---|

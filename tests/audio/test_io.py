@@ -104,6 +104,30 @@ def test_a_file_cut_between_ogg_pages_is_truncated(tmp_path, noise_of):
         read_audio(path)
 
 
+@pytest.mark.parametrize(
+    ("kind", "subtype"), [("RF64", "PCM_16"), ("AIFF", "PCM_24"), ("AIFF", "FLOAT")]
+)
+def test_other_containers_that_are_cut_are_truncated(tmp_path, noise_of, kind, subtype):
+    path = tmp_path / "a.sound"
+    soundfile.write(path, noise_of(20001), 16000, subtype, format=kind)
+    assert len(read_audio(path)) == 20001
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(BadAudio, match="truncated") as caught:
+        read_audio(path)
+    assert caught.value.fault == "truncated"
+
+
+@pytest.mark.parametrize("promised", [b"\0\0\0\0", b"\x7f\0\0\x08"])
+def test_an_aiff_from_a_pipe_has_no_length_and_is_read(tmp_path, noise_of, promised):
+    path = tmp_path / "a.aiff"
+    soundfile.write(path, noise_of(1000), 16000)
+    data = bytearray(path.read_bytes())
+    at = data.find(b"SSND")
+    data[at + 4 : at + 8] = promised
+    path.write_bytes(data)
+    assert len(read_audio(path)) == 1000
+
+
 def test_a_wave_from_a_pipe_has_no_length_and_is_read(tmp_path, noise_of):
     path = tmp_path / "a.wav"
     write_audio(path, noise_of(1000))

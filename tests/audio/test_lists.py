@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 
+from tests.audio.conftest import HEADER
 from tinyse.audio.corpora import read_manifest
 from tinyse.audio.draw_lists import HEADLINE_DB, draw_list, write_list
 from tinyse.audio.io import read_audio, write_audio
@@ -66,6 +67,30 @@ def test_drawn_rows_have_their_snr_and_level(small_corpus):
             assert abs(10 * np.log10(ratio) - row.snr_db) < 1e-3
     assert draw_list(corpus, "test", 3, 5) == list(mixtures.rows)
     assert draw_list(corpus, "test", 3, 6) != list(mixtures.rows)
+
+
+@pytest.fixture
+def half_silent(tmp_path, noise_of):
+    """Two speakers, one noise that can be heard and one that cannot, in one class."""
+    rows = []
+    for number, name in enumerate(("anna", "ben", "rain", "mute")):
+        write_audio(tmp_path / f"{name}.wav", noise_of(20000, number) * (name != "mute"))
+        kind = "speech" if number < 2 else "noise"
+        rows.append(f"{name}.wav,{kind},test,{name},0,20000,16000,{'wet' * (number > 1)}\n")
+    path = tmp_path / "manifest.csv"
+    path.write_text(HEADER.replace("\n", ",noise_class\n") + "".join(rows))
+    return path
+
+
+def test_a_silent_file_among_others_is_passed_over(half_silent):
+    rows = draw_list(read_manifest(half_silent), "test", 8, 1)
+    assert {row.noise_path for row in rows if row.snr_db is not None} == {"rain.wav"}
+
+
+def test_silence_alone_is_refused_by_its_name(half_silent):
+    write_audio(half_silent.parent / "rain.wav", np.zeros(20000))
+    with pytest.raises(InputError, match=r"(rain|mute)\.wav: only silence was drawn"):
+        draw_list(read_manifest(half_silent), "test", 8, 1)
 
 
 @pytest.mark.parametrize(

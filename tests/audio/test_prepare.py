@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
+import numpy as np
 import pytest
+import soundfile
 
 from tinyse.audio import shapes
 from tinyse.audio.corpora import read_manifest
@@ -124,6 +128,42 @@ def test_unreadable_files_are_left_out_with_a_notice(fill, tmp_path):
     said = []
     corpus = prepare([], tmp_path / "m.csv", noise=[folder / "n"], notices=said.append)
     assert len(corpus.intervals) == 1 and any("bad.wav" in text for text in said)
+
+
+def test_a_name_that_is_not_utf8_is_left_out_with_a_notice(fill, tmp_path):
+    folder = fill("n/a.wav")
+    (folder / "n" / "a.wav").rename(folder / "n" / os.fsdecode(b"caf\xe9.wav"))
+    fill("n/a.wav")
+    said = []
+    corpus = prepare([], tmp_path / "m.csv", noise=[folder / "n"], notices=said.append)
+    assert [interval.path for interval in corpus.intervals] == ["corpus/n/a.wav"]
+    assert any(r"caf\udce9.wav: has a name that is not UTF-8; rename" in text for text in said)
+
+
+def _two_groups_a_split(fill):
+    return fill(
+        *(f"s/{name}/1.wav" for name in ("anna", "ben", "cleo")),
+        *(f"n/{name}/1.wav" for name in ("rain", "wind", "hum")),
+    )
+
+
+def test_lists_of_an_earlier_manifest_go(fill, tmp_path):
+    folder = _two_groups_a_split(fill)
+    parts = {"speech": [folder / "s"], "noise": [folder / "n"], "rows": 1}
+    prepare([], tmp_path / "m.csv", **parts)
+    prepare([], tmp_path / "m.csv", **parts, valid=0, force=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"corpus", "m.csv", "mixtures_test.csv"}
+    with pytest.raises(InputError, match="is the name of a list"):
+        prepare([], tmp_path / "mixtures_valid.csv", **parts, force=True)
+
+
+def test_audio_that_no_list_can_be_drawn_from_writes_nothing(fill, tmp_path):
+    folder = _two_groups_a_split(fill)
+    for file in (folder / "n").rglob("*.wav"):
+        soundfile.write(file, np.full(24000, np.nan), 16000, "FLOAT")
+    with pytest.raises(InputError, match=r"1\.wav: holds NaN .*; remove it and prepare again"):
+        prepare([], tmp_path / "m.csv", speech=[folder / "s"], noise=[folder / "n"])
+    assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
 
 
 def test_what_is_refused_writes_nothing(fill, tmp_path):

@@ -39,6 +39,12 @@ def a_folder(path: Path) -> None:
     path.mkdir()
 
 
+def an_array(path: Path) -> None:
+    """One array of NumPy's, where a zip of them is expected."""
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+
+
 def with_value(value: float) -> Damage:
     """A WAV of floats with one sample that is no number."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from tests.bad_input import damage as d
@@ -80,6 +81,9 @@ WEIGHTS = {
     "truncated": (d.halved, "is not a weights.npz"),
     "text": (d.of_text, "is not a weights.npz"),
 }
+
+
+LONG = "a" * 300  # the system refuses the name before it looks
 
 
 def cases(table):
@@ -196,6 +200,13 @@ def test_train_with_a_list_beyond_its_audio(place, refused):
     refused("train", "recipe.toml", "--data", "corpus", "--run", "new", says=says)
 
 
+def test_evaluate_beside_a_manifest_of_another_kind(place, refused, monkeypatch):
+    """Said before the first row is scored."""
+    monkeypatch.setattr("tinyse.evaluate.map_tasks", lambda *_: pytest.fail("a row was scored"))
+    (place / "corpus" / "manifest.csv").write_text("name,size\na,1\n")
+    refused("evaluate", "run", "--list", "corpus/mixtures_test.csv", says="manifest.csv")
+
+
 @cases(CORPUS)
 def test_train_with_a_bad_manifest(place, refused, damage, says):
     damage(place / "corpus" / "manifest.csv")
@@ -246,6 +257,19 @@ def test_pack_bad_weights(place, refused, damage, says):
     refused("export", "run", "-o", "out", "--pack", "native", says=says)
 
 
+@cases({name: WEIGHTS[name] for name in ("empty", "truncated", "text")} | {
+    "list": (d.an_array, ""),
+    "folder": (d.a_folder, "Is a directory"),
+    "key": (lambda path: np.savez(path, other=np.zeros(3)), "features_q"),
+})  # fmt: skip
+def test_firmware_beside_bad_golden_vectors(place, refused, damage, says):
+    golden = place / "run" / "golden.npz"
+    np.savez(golden, features_q=np.zeros((50, 128), np.int8))
+    damage(golden)
+    says = "golden.npz" if "weights" in says else says
+    refused("firmware", "copy", "tree", "--model", "run", says=says)
+
+
 @cases({name: RECIPE[name] for name in ("empty", "text", "bytes")})
 def test_export_beside_a_bad_recipe(place, refused, damage, says):
     damage(place / "run" / "recipe.toml")
@@ -279,6 +303,7 @@ def test_the_float_runtime_on_bad_weights(place, refused, damage, says):
         (("bench", "run", "--runtime", "abacus"), "unknown runtime 'abacus'"),
         (("inspect", "run/model.tflite", "--block", "4by4"), "expected ROWSxCOLUMNS"),
         (("evaluate", "run", "--list", "corpus/mixtures_test.csv", "--part", "1:4"), "K/N"),
+        (("evaluate", "run", "--list", "corpus/mixtures_test.csv", "--part", "²/4"), "K/N"),
         (("evaluate", "run", "--list", "corpus/mixtures_test.csv", "--metrics", "x"), "metric 'x'"),
         (("evaluate", "run", "--list", "corpus/mixtures_test.csv", "--limit", "0"), "1 or more"),
         (("evaluate", "run", "--list", "corpus/mixtures_test.csv", "--workers", "0"), "workers"),
@@ -304,6 +329,13 @@ def test_the_float_runtime_on_bad_weights(place, refused, damage, says):
         (("publish", "run"), "--list"),
         (("publish", "run", "--refresh"), "metrics.json"),
         (("publish", "run", "--refresh", "--force"), "no other option"),
+        (("publish", "run", "--refresh", "--seed-of", "lstm_256"), "no other option"),
+        (("publish", "run", "--refresh", "--data", "corpus"), "no other option"),
+        (("inspect", LONG), "cannot be used (File name too long); check the path"),
+        (("enhance", "noisy.wav", "-o", f"{LONG}.wav", "--model", "run"), "File name too long"),
+        (("evaluate", "run", "--list", LONG), "File name too long"),
+        (("card", LONG), "File name too long"),
+        (("firmware", "copy", LONG, "--model", "run"), "File name too long"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

@@ -89,6 +89,11 @@ def test_a_run_that_was_made_otherwise_is_not_resumed(refused, place):
     refused("compress", "run", *WEIGHT, *words, "--resume", says=says)
 
 
+def test_offline_has_nothing_to_resume(refused):
+    says = "--resume: offline trains nothing to go on with"
+    refused("compress", "run", *WEIGHT, "--sparsity", 0.5, *OFFLINE, "--resume", says=says)
+
+
 def test_a_run_without_weights_is_not_finished(refused, place):
     (place / "run" / "weights.npz").unlink()
     says = "run: holds no weights.npz; give a finished run"

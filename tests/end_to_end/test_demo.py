@@ -9,6 +9,9 @@ import sys
 
 import pytest
 import soundfile
+from click.testing import CliRunner
+
+from tinyse.cli import main
 
 pytest.importorskip("tflite_micro")
 pytest.importorskip("espeakng_loader")
@@ -53,3 +56,23 @@ def test_the_demo_needs_nothing_but_its_install(tmp_path):
     again = _demo(tmp_path / "demo")
     assert (tmp_path / "demo" / "model.tflite").read_bytes() == file
     assert again["recording"] == first["recording"]
+
+
+@pytest.mark.parametrize(
+    ("there", "words", "says"),
+    [
+        (("model.tflite",), (), "holds files and no demo.json of a demo; name a new folder"),
+        (("demo.json", "corpus/a.wav"), (), "is not a corpus that could be replaced"),
+        ((), ("--seed", "-1"), "'--seed'"),
+    ],
+)
+def test_what_is_refused_writes_nothing(tmp_path, there, words, says):
+    out = tmp_path / "demo"
+    for name in there:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text("mine")
+    done = CliRunner().invoke(main, ["demo", "--out", str(out), *words])
+    assert done.exit_code == 2 and says in done.stderr
+    files = [path for path in out.rglob("*") if path.is_file()]
+    assert {path.relative_to(out).as_posix() for path in files} == set(there)
+    assert all(path.read_text() == "mine" for path in files)

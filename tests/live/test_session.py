@@ -108,6 +108,11 @@ def test_rubbish_is_no_message(text) -> None:
         read_text(text)
 
 
+def test_a_message_that_is_nested_deep_is_no_message() -> None:
+    with pytest.raises(BadMessage, match="not a request"):
+        read_text('{"a":' + "[" * 2000 + "]" * 2000 + ',"type":"start"}')
+
+
 @given(st.binary(min_size=FRAME_BYTES, max_size=FRAME_BYTES))
 def test_any_samples_are_answered_by_samples(offers, data) -> None:
     session = Session(offers)

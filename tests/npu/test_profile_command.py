@@ -133,6 +133,7 @@ BAD = [
     (("--all", "--advise"), "ask one"),
     (("--against", "vela", "--mode", "measured"), "--mode vela"),
     (("--what-if", "clock"), "expected key=value"),
+    (("--all", "--system", "ethos-u55-deep-embedded"), "--all ranks every one"),
     (("--all", "--html", "x.html"), "one profile"),
 ]
 

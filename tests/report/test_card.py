@@ -80,9 +80,12 @@ def with_more(folder: Path) -> str:
         "sdr_gain_ci95": [-1.0, 9.5],
     }  # fmt: skip
     metrics["quality"] |= {
-        "by_noise": {"cafe": part | {"seen": False}, "talker": part | {"seen": None}},
+        "by_noise": {
+            "cafe": part | {"seen": False},
+            "talker": part | {"seen": None, "speakers": 9},
+        },
         "by_seen": {"unseen": part},
-        "by_language": {"de": part},
+        "by_language": {"de": part | {"speakers": 1}},
     }
     metrics["lists"] = {
         "rooms.csv": {
@@ -105,8 +108,9 @@ def with_more(folder: Path) -> str:
 
 def test_more_figures_stand_in_the_card_where_they_were_measured(folder) -> None:
     plain, text = card_text(folder), with_more(folder)
-    for said in ("| noise: cafe, unseen | 6 | 3 | +7.25 (−1.00 to 9.50) | +6.50 |",
-                 "| noise: talker | 6", "classes unseen in training", "| language: de |",
+    for said in ("| noise: cafe, unseen | 6 | 3 | +7.25 (−1.00 to 9.50, too narrow) | +6.50 |",
+                 "| noise: talker | 6 | 9 | +7.25 (−1.00 to 9.50) | +6.50 |",
+                 "classes unseen in training", "| language: de | 6 | 1 | +7.25 | +6.50 |",
                  "### On rooms.csv", "01" * 32, "+4.56 dB", "0.077 dB lost",
                  "| noise alone | 12.35 dB | at least 15 | **no** |",
                  "- Does not hold: noise alone, 12.35 dB (at least 15).",
@@ -152,6 +156,18 @@ def test_files_that_cannot_make_a_card_are_named(folder, file, text, says) -> No
         write_card(folder)
     assert file in str(caught.value)
     assert not (folder / CARD).exists()
+
+
+def test_a_readme_that_is_no_text_is_another_card(folder) -> None:
+    (folder / CARD).write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="says something else"):
+        write_card(folder)
+    assert run("card", folder, "--check").exit_code == 1
+    (folder / CARD).unlink()
+    (folder / CARD).mkdir()
+    for words in ((), ("--check",), ("--force",)):
+        done = run("card", folder, *words)
+        assert done.exit_code == 2 and len(done.stderr.splitlines()) == 1
 
 
 def test_a_folder_without_metrics_is_no_published_model(tmp_path) -> None:

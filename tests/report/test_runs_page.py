@@ -186,7 +186,17 @@ def test_what_a_recipe_says_cannot_leave_its_script(tmp_path) -> None:
         ("run.json", '{"valid_si_sdr_gain": "x"}', "expected a number"),
         ("inspect.json", '{"bytes": 3}', "is no table"),
         ("log.jsonl", '{"step": 1}\n{', "line 2"),
+        ("log.jsonl", "[" * 100_000, "line 1"),
         ("recipe.toml", "a = ", "is not TOML"),
+        ("recipe.toml", "compress = 3", "compress: expected a table, got int"),
+        ("recipe.toml", "[network]\nlstm = 3", "network.lstm: expected a list"),
+        ("recipe.toml", "[compress]\nlevels = 3", "compress.levels: expected a list"),
+        ("metrics.json", '{"instructions": [1]}', "instructions: expected a table, got list"),
+        ("evaluate.json", '{"quality": {"sdr_gain": 1}, "list": "x"}', "list: expected a table"),
+        ("evaluate.json", '{"quality": {"bootstrap": "x"}}', "quality.bootstrap: expected a table"),
+        ("bench.json", '{"models": 3}', "models: expected a list"),
+        ("bench.json", '{"models": [{"runtimes": 3}]}', "models.runtimes: expected a list"),
+        ("inspect.json", '{"layers": 3}', "layers: expected a list"),
         ("weights.npz", "no zip", "is no weights.npz"),
     ],
 )
@@ -198,6 +208,13 @@ def test_a_damaged_file_is_one_line_and_exit_2(tmp_path, name, content, said) ->
     assert done.exit_code == 2, done.output
     assert said in done.stderr and str(run / name) in done.stderr
     assert len(done.stderr.splitlines()) == 1 and not out.exists()
+
+
+def test_bytes_that_are_no_numbers_have_no_bar(tmp_path) -> None:
+    run = make_run(tmp_path / "r")
+    layers = [{"name": "lstm_0", "bytes": {"native": "x", "dense": "x", "bound": 3}}]
+    (run / "inspect.json").write_text(json.dumps({"layers": layers}))
+    assert "Bytes (bound)" in runs_page([run])
 
 
 def test_a_published_model_goes_by_its_name(tmp_path, monkeypatch) -> None:

@@ -307,6 +307,26 @@ def test_without_optuna_the_extra_is_named(place, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(MissingExtra, match=r"tinyse\[sweep\]"):
         sweep(place / "grid.toml")
+    assert not (place / "sweeps").exists()
+
+
+@pytest.mark.parametrize("wrong", [{"where": "cloud"}, {"workers": 0}], ids=str)
+def test_a_place_that_cannot_be_is_refused_before_anything_is_written(place, wrong) -> None:
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        sweep(place / "grid.toml", **wrong)
+    assert not (place / "sweeps").exists()
+
+
+def test_a_sweep_whose_runs_all_failed_has_no_report(place) -> None:
+    pytest.importorskip("vl_convert")
+    plan = GRID.replace("[0.5], [0.75], [0.9]", "[0.999999]").replace(
+        '"weight", "block:4x4"', '"unit"'
+    )
+    (place / "grid.toml").write_text(plan)
+    done = CliRunner().invoke(main, ["sweep", "grid.toml", "--json"])
+    assert done.exit_code == 0, done.output
+    assert [row["state"] for row in json.loads(done.stdout)["rows"]] == ["failed"]
+    assert done.stderr.startswith("no report: ") and "holds no run" in done.stderr
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ ignored.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, cast
@@ -26,7 +27,7 @@ import msgspec
 from tinyse.audio.tables import Row, Table, read_table, to_csv
 from tinyse.errors import InputError
 from tinyse.features import RATE
-from tinyse.files import sha256, write_text
+from tinyse.files import read_bytes, write_bytes
 
 Kind = Literal["speech", "noise"]
 Split = Literal["train", "valid", "test"]
@@ -79,12 +80,14 @@ class Corpus(msgspec.Struct, frozen=True):
         return self.root / interval.path
 
 
-def read_manifest(path: Path) -> Corpus:
+def read_manifest(path: Path, data: bytes | None = None) -> Corpus:
     """The corpus in the manifest `path`; every file is there and no group is in two splits.
+
+    data : the manifest's bytes, where they are not written yet
 
     Raises InputError that names the file, the row and what to do.
     """
-    table, corpus = _read(Path(path))
+    table, corpus = _read(Path(path), data)
     for place, what in crossing_groups(corpus.intervals):
         table.rows[place].refuse(what, "keep each group in one split")
     found: set[str] = set()
@@ -102,9 +105,14 @@ def read_rows(path: Path) -> tuple[Corpus, tuple[int, ...]]:
 
 def write_manifest(path: Path, intervals: Iterable[Interval]) -> None:
     """Write `intervals` as a manifest, whole or not at all."""
+    write_bytes(path, manifest_bytes(intervals))
+
+
+def manifest_bytes(intervals: Iterable[Interval]) -> bytes:
+    """The bytes that `write_manifest` writes."""
     columns = Interval.__struct_fields__
     rows = ([getattr(interval, column) for column in columns] for interval in intervals)
-    write_text(path, to_csv(columns, rows))
+    return to_csv(columns, rows).encode()
 
 
 def crossing_groups(intervals: Iterable[Interval]) -> Iterator[tuple[int, str]]:
@@ -121,13 +129,14 @@ def crossing_groups(intervals: Iterable[Interval]) -> Iterator[tuple[int, str]]:
                 break
 
 
-def _read(path: Path) -> tuple[Table, Corpus]:
-    table = read_table(path)
+def _read(path: Path, data: bytes | None = None) -> tuple[Table, Corpus]:
+    data = read_bytes(path) if data is None else data
+    table = read_table(path, data)
     table.need(REQUIRED, _REMEDY)
     if not table.rows:
         raise InputError("has no rows", path, _REMEDY)
     intervals = tuple(_interval(row) for row in table.rows)
-    return table, Corpus(path.parent, path.name, sha256(path), intervals)
+    return table, Corpus(path.parent, path.name, hashlib.sha256(data).hexdigest(), intervals)
 
 
 def _interval(row: Row) -> Interval:

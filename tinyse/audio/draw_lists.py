@@ -138,6 +138,14 @@ class _Draw(msgspec.Struct, frozen=True):
         same = self.voice.speaker == self.recording.speaker
         return not same and bool(min(np.mean(self.s**2), np.mean(self.n**2)) > _SILENT)
 
+    @property
+    def fault(self) -> tuple[str, str]:
+        """Why it does not fit, and in which file."""
+        if self.voice.speaker == self.recording.speaker:
+            return "only a single voice was drawn", self.voice.path
+        mute = self.recording if np.mean(self.s**2) > _SILENT else self.voice
+        return "only silence was drawn", mute.path
+
 
 def _draw(
     rng: np.random.Generator,
@@ -163,14 +171,18 @@ def _row(
     used: set[_Key],
     room: int | None,
 ) -> MixtureRow:
+    draw = None
     for _ in range(_TRIES):
-        draw = _draw(rng, corpus, next(turns[0]), next(turns[1]), room)
-        if draw.fits and draw.key not in used:
-            break
-    # A small corpus runs out of new pairs; two rows of one pair still differ in their stretches.
-    if not draw.fits:
-        what = "only silence, or a single voice, was drawn"
-        raise InputError(what, corpus.root / draw.voice.path, "check the files")
+        drawn = _draw(rng, corpus, next(turns[0]), next(turns[1]), room)
+        if drawn.fits:
+            # A small corpus runs out of new pairs: the last that fits is taken, although it was
+            # before; two rows of one pair still differ in their stretches.
+            draw = drawn
+            if draw.key not in used:
+                break
+    if draw is None:
+        what, path = drawn.fault
+        raise InputError(what, corpus.root / path, "check the files")
     used.add(draw.key)
     level = round(float(rng.uniform(-36, -18)), 1)
     voice: dict[str, Any] = {

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -22,14 +23,17 @@ from tinyse.audio.corpora import (
     Interval,
     Kind,
     Split,
+    manifest_bytes,
     read_manifest,
-    write_manifest,
 )
-from tinyse.audio.draw_lists import write_list
-from tinyse.audio.io import Notices, read_format, resampled_length
+from tinyse.audio.draw_lists import draw_list
+from tinyse.audio.io import BadAudio, Notices, read_format, resampled_length
+from tinyse.audio.lists import list_csv
 from tinyse.errors import InputError
+from tinyse.files import write_together
 
 Progress = Callable[[int, int], None]
+LISTED: tuple[Split, ...] = ("valid", "test")  # splits that get a list
 
 
 class _Found(msgspec.Struct, frozen=True):
@@ -61,7 +65,7 @@ def prepare(
 
     `valid` and `test` are shares of the groups without a split of their own.  Beside the manifest
     go mixtures_valid.csv and mixtures_test.csv, `rows` for each headline SNR, where the split has
-    both kinds.  Files that cannot be read are left out with a notice.
+    both kinds.  Files that cannot be read or named are left out with a notice.
     """
     out, say = Path(out), notices or (lambda _: None)
     _refuse(out, force, valid, test)
@@ -70,23 +74,56 @@ def prepare(
     found += [file for folder in noise for file in _plain(Path(folder), "noise")]
     if not found:
         raise InputError("no folder was named", "data prepare", "name one, or --speech and --noise")
+    found = list(_in_utf8(found, out.parent, say))
     intervals = list(_intervals(found, _splits(found, valid, test), out.parent, say, progress))
     if not intervals:
         raise InputError("no file could be read", out, "check the folders")
-    write_manifest(out, intervals)
-    corpus = read_manifest(out)
-    for split in ("valid", "test"):
-        if corpus.select("speech", split) and corpus.select("noise", split):
-            write_list(corpus, split, _list_path(out, split), rows, seed)
+    manifest = manifest_bytes(intervals)
+    with _folder(out.parent):  # it may still refuse: nothing is written before
+        corpus = read_manifest(out, manifest)
+        lists = _lists(corpus, out, rows, seed)
+    write_together({out: manifest, **lists})
+    for split in LISTED:
+        if (path := _list_path(out, split)) not in lists:
+            path.unlink(missing_ok=True)  # of an earlier manifest: its speakers may train now
     _say_what_lacks(corpus, say)
     return corpus
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[None]:
+    """`path`, through which a manifest's paths go; it goes again if it is new and refused."""
+    is_new = not path.exists()
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except InputError:
+        if is_new:
+            path.rmdir()
+        raise
+
+
+def _lists(corpus: Corpus, out: Path, rows: int, seed: int) -> dict[Path, bytes]:
+    """Path -> bytes of the list of each split that has speech and noise."""
+    lists = {}
+    try:
+        for split in LISTED:
+            if corpus.select("speech", split) and corpus.select("noise", split):
+                drawn = draw_list(corpus, split, rows, seed)
+                lists[_list_path(out, split)] = list_csv(drawn).encode()
+    except BadAudio as error:  # headers alone were read so far
+        raise InputError(error.what, error.where, "remove it and prepare again") from error
+    return lists
 
 
 def _refuse(out: Path, force: bool, valid: float, test: float) -> None:
     if not (valid >= 0 and test >= 0 and valid + test < 1):
         what = f"expected shares whose sum is under 1, got valid {valid:g} and test {test:g}"
         raise InputError(what, "data prepare", "correct --valid or --test")
-    for path in (out, _list_path(out, "valid"), _list_path(out, "test")):
+    lists = [_list_path(out, split) for split in LISTED]
+    if out in lists:
+        raise InputError("is the name of a list", out, "name the manifest otherwise")
+    for path in (out, *lists):
         if path.exists() and not force:
             raise InputError("exists already", path, "name another manifest or give --force")
 
@@ -140,6 +177,17 @@ def _audio_files(folder: Path) -> list[Path]:
         what = "holds no audio" if folder.is_dir() else "is not a folder"
         raise InputError(what, folder, "check the path")
     return files
+
+
+def _in_utf8(found: Sequence[_Found], root: Path, say: Notices) -> Iterator[_Found]:
+    """What a manifest can name: it is UTF-8, file names are any bytes."""
+    for item in found:
+        try:
+            f"{os.path.relpath(item.file, root)} {item.group}".encode()
+        except UnicodeEncodeError:
+            say(f"left out: {InputError('has a name that is not UTF-8', item.file, 'rename it')}")
+            continue
+        yield item
 
 
 def _splits(found: Sequence[_Found], valid: float, test: float) -> dict[tuple[Kind, str], Split]:

@@ -100,10 +100,13 @@ class Table(msgspec.Struct, frozen=True):
             )
 
 
-def read_table(path: Path) -> Table:
-    """The CSV table in `path`; InputError when it is missing, empty, not text or ragged."""
+def read_table(path: Path, data: bytes | None = None) -> Table:
+    """The CSV table in `path`; InputError when it is missing, empty, not text or ragged.
+
+    data : its bytes, where they are not written yet
+    """
     try:
-        text = read_bytes(path).decode("utf-8-sig")
+        text = (read_bytes(path) if data is None else data).decode("utf-8-sig")
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         lines = [(reader.line_num, cells) for cells in reader if cells]
     except UnicodeDecodeError as error:

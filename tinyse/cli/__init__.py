@@ -1,19 +1,25 @@
 """The command line: one thin file per command, imported only when that command is called.
 
 A command parses, calls one function of a room and prints.  Errors of `tinyse.errors` end as one
-line on stderr with their exit code; everything else is a bug and keeps its traceback.
+line on stderr with their exit code, and so does a path that the system refuses; everything else is
+a bug and keeps its traceback.
 """
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
 
 import click
 
 from tinyse import __version__
-from tinyse.errors import TinySEError
+from tinyse.errors import InputError, TinySEError
+
+Result = TypeVar("Result")
 
 # Name of the command -> (module under tinyse.cli, help line).  The line stands here so that
 # `tinyse --help` imports no command at all.
@@ -38,6 +44,10 @@ COMMANDS = {
     "firmware": ("firmware", "Copy the C runtime with a packed model into a tree."),
     "doctor": ("doctor", "Say what is missing and how to get it."),
 }
+
+
+# Of an open file without a name: stdout, as whoever writes files names them (`files.atomic_file`).
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class _LazyGroup(click.Group):
@@ -67,21 +77,59 @@ class _LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
+    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
+        parse = super().parse_args
+        return _in_one_line(context, lambda: parse(context, arguments))
+
     def invoke(self, context: click.Context) -> Any:
-        try:
-            return super().invoke(context)
-        except TinySEError as error:
-            click.echo(f"error: {error}", err=True)
-            context.exit(error.exit_code)
-        except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
-            context.exit(130)  # the shell's code; 1 would read as a check that failed
-        except click.exceptions.NoArgsIsHelpError:
+        invoke = super().invoke
+        return _in_one_line(context, lambda: invoke(context))
+
+
+def _in_one_line(context: click.Context, call: Callable[[], Result]) -> Result:
+    """What `call` gives; an error that is no bug of ours ends the program in one line."""
+    try:
+        return call()
+    except TinySEError as error:
+        _end(context, error)
+    except OSError as error:
+        refused = _refused(error)
+        if refused is None:
             raise
-        except click.UsageError as error:
-            name = error.ctx.command_path if error.ctx else "tinyse"
-            click.echo(f"error: {name}: {error.format_message()} See {name} --help", err=True)
-            context.exit(error.exit_code)
+        _end(context, refused)
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        context.exit(130)  # the shell's code; 1 would read as a check that failed
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        name = error.ctx.command_path if error.ctx else "tinyse"
+        click.echo(f"error: {name}: {error.format_message()} See {name} --help", err=True)
+        context.exit(error.exit_code)
+
+
+def _end(context: click.Context, error: TinySEError) -> NoReturn:
+    click.echo(f"error: {error}", err=True)
+    context.exit(error.exit_code)
+
+
+def _refused(error: OSError) -> InputError | None:
+    """What the system refused, as bad input: a path, or room; None of a pipe and of our bugs.
+
+    Caught here and not where a path is asked for: `Path.exists` raises for a name that is too long
+    and for a folder that may not be entered, and is asked in a hundred places.
+    """
+    if error.errno == errno.EPIPE:
+        return None  # click's: who reads stdout has hung up
+    if error.filename is not None:
+        return InputError(f"cannot be used ({error.strerror})", error.filename, "check the path")
+    if error.errno not in _FULL:
+        return None
+    try:
+        sys.stdout.flush()
+    except OSError:  # what the buffer still holds must not be written again when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return InputError(f"cannot be written ({error.strerror})", "output", "free some space")
 
 
 def _take_environment(command: click.Command, prefix: str) -> None:

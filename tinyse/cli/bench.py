@@ -28,14 +28,14 @@ def command(models, runtimes, output, force, as_json) -> None:
     if not files:
         raise InputError("there is no published model", "bench", "name a .tflite")
     result = bench(files, runtimes or RUNTIMES, _tell)
-    if output:
-        write_json(output, result)
     if as_json:
         click.echo(json.dumps(result, indent=1))
-        return
-    for name, why in result["missing"].items():
-        click.echo(f"{name}: {why}", err=True)
-    _print(result)
+    else:
+        for name, why in result["missing"].items():
+            click.echo(f"{name}: {why}", err=True)
+        _print(result)
+    if output:  # last: a file that cannot be written costs no measurement
+        write_json(output, result)
 
 
 def _tell(line: str) -> None:
@@ -45,8 +45,9 @@ def _tell(line: str) -> None:
 
 
 def _print(result: dict) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from tinyse.cli.console import console
 
     machine = result["machine"]
     table = Table(title=f"{machine['processor']}, {machine['cores']} cores")
@@ -72,13 +73,14 @@ def _print(result: dict) -> None:
                 f"{row['against_first']:.4f}",
                 arena,
             )
-    Console().print(table)
+    console().print(table)
     _print_firmware(result["models"])
 
 
 def _print_firmware(models: list[dict]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from tinyse.cli.console import console
 
     table = Table(title="C runtime on emulated cores, exact counts")
     for heading in ("model", "core", "instructions/frame", "at 100 MHz", "flash", "arena", "stack"):
@@ -94,4 +96,4 @@ def _print_firmware(models: list[dict]) -> None:
                 *(f"{row[key]:,}" for key in keys),
             )
     if table.row_count:
-        Console().print(table)
+        console().print(table)

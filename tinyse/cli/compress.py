@@ -82,6 +82,7 @@ def command(
     from tinyse.cli.train import Bar
     from tinyse.compress import Budget, compress
 
+    _check_resume(method, resume)
     settings = [f"compress.structure={structure}"]
     settings += _levels(sparsity, levels, budget, account)
     if method is not None:
@@ -120,6 +121,13 @@ def command(
         found = record["control"]
         gain = f"{found['valid_si_sdr_gain']:.2f} dB in float after {found['steps']:,} steps"
         click.echo(f"{run / 'control'}: the same shape from scratch, valid SI-SDR gain {gain}")
+
+
+def _check_resume(method: str | None, resume: bool) -> None:
+    from tinyse.errors import InputError
+
+    if method == "offline" and resume:
+        raise InputError("offline trains nothing to go on with", "--resume", "leave it out")
 
 
 def _levels(sparsity, levels, budget, account) -> list[str]:

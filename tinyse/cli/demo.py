@@ -17,7 +17,13 @@ import click
     help="Folder for the file, the audio and the page; an earlier demo's are replaced.",
 )
 @click.option("--model", default="lstm_256_block4x4", show_default=True, help="A published model.")
-@click.option("--seed", default=1, show_default=True, help="Draws voice and noise.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="Draws voice and noise.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 def command(out, model, seed, as_json) -> None:
     """Export a published model, enhance a noisy recording on TFLM, and show what it costs."""

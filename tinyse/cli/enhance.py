@@ -71,11 +71,10 @@ def _pipe(inputs: tuple[Path, ...], output: Path | None, model, runtime, as_json
         raise InputError("a pipe has one end in and one out", "-", "write: tinyse enhance - -o -")
     if as_json:
         raise InputError("stdout carries the sound", "--json", "leave it out")
-    if sys.stdin.isatty():
-        raise InputError("is a terminal", "stdin", REMEDY)
-    if sys.stdout.isatty():
-        remedy = "send it on: | aplay -f S16_LE -r 16000, or > FILE"
-        raise InputError("is a terminal", "stdout", remedy)
+    onward = "send it on: | aplay -f S16_LE -r 16000, or > FILE"
+    for name, end, remedy in (("stdin", sys.stdin, REMEDY), ("stdout", sys.stdout, onward)):
+        if end is None or end.isatty():
+            raise InputError("is closed" if end is None else "is a terminal", name, remedy)
     passed = enhance_pcm(sys.stdin.buffer, sys.stdout.buffer, open_stream(model, runtime))
     if passed.cut_off:
         # What the buffer still holds must not be written again when Python ends.

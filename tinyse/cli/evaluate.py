@@ -114,8 +114,6 @@ def command(
             worst=worst,
             progress=tell,
         )
-    if audio is not None:
-        write_worst([row["id"] for row in result["worst"]], mixtures, model, audio, runtime)
     if with_behaviour:
         result["behaviour"] = _behaviour(model, mixtures, runtime, limit, where, workers)
     for fault in result["faults"]:
@@ -127,6 +125,8 @@ def command(
         from tinyse.behaviour import as_text as behaviour_text
 
         click.echo("\n" + behaviour_text(result["behaviour"]))
+    if audio is not None:  # last: a folder that cannot be written costs no score
+        write_worst([row["id"] for row in result["worst"]], mixtures, model, audio, runtime)
 
 
 def _behaviour(model, mixtures, runtime, limit, where, workers) -> dict:
@@ -167,7 +167,8 @@ def _part(text: str | None) -> tuple[int, int] | None:
 
     if text is None:
         return None
-    number, sign, parts = text.partition("/")
-    if not (sign and number.isdigit() and parts.isdigit()):
-        raise InputError(f"expected K/N, got {text!r}", "--part", "for example 1/4")
-    return int(number), int(parts)
+    number, _, parts = text.partition("/")
+    try:
+        return int(number), int(parts)
+    except ValueError as error:
+        raise InputError(f"expected K/N, got {text!r}", "--part", "for example 1/4") from error

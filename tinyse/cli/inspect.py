@@ -36,22 +36,22 @@ def command(model: Path, blocks: tuple[str, ...], accelerator: str, as_json: boo
 
 
 def _print(found: dict[str, Any]) -> None:
-    from rich.console import Console
+    from tinyse.cli.console import console
 
-    console = Console()
+    out = console()
     macs = found["macs"]
-    console.print(f"{found['file']}: {found['model'] or 'unnamed'}", highlight=False)
+    out.print(f"{found['file']}: {found['model'] or 'unnamed'}", highlight=False)
     for side in ("input", "output"):
         tensor = found[side]
         detail = f"scale {tensor['scale']:g}, zero point {tensor['zero_point']}"
-        console.print(f"  {side:<7} {tensor['type']} {tensor['shape']}, {detail}", highlight=False)
-    console.print(_layers(found))
-    console.print(_sparsities(found))
-    console.print(_costs(found))
-    console.print(_counts("bytes", found["bytes"]))
-    console.print(_counts("macs per frame", {k: macs[k] for k in ("dense", "nonzero", "live")}))
-    console.print(f"live: in {macs['block']} blocks with a non-zero weight", highlight=False)
-    console.print(f"npu_weights: of {found['npu_accelerator']}", highlight=False)
+        out.print(f"  {side:<7} {tensor['type']} {tensor['shape']}, {detail}", highlight=False)
+    out.print(_layers(found))
+    out.print(_sparsities(found))
+    out.print(_costs(found))
+    out.print(_counts("bytes", found["bytes"]))
+    out.print(_counts("macs per frame", {k: macs[k] for k in ("dense", "nonzero", "live")}))
+    out.print(f"live: in {macs['block']} blocks with a non-zero weight", highlight=False)
+    out.print(f"npu_weights: of {found['npu_accelerator']}", highlight=False)
 
 
 def _table(*columns: str) -> Any:

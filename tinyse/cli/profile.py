@@ -62,7 +62,7 @@ def command(
     from tinyse.npu import advise as advice
 
     file = exported_file(model)
-    _check_choices(mode, MODES, against, rank, advise, html, force)
+    _check_choices(mode, MODES, against, rank, advise, html, force, system)
     asked = parse_what_if(what_if)
     memory = memory or default_memory(load_hardware(npu))
     target = find_target(npu, memory, system)
@@ -96,7 +96,7 @@ def command(
         show(found)
 
 
-def _check_choices(mode, modes, against, rank, advise, html, force) -> None:
+def _check_choices(mode, modes, against, rank, advise, html, force, system) -> None:
     from tinyse.errors import InputError
 
     if mode not in modes:
@@ -105,6 +105,8 @@ def _check_choices(mode, modes, against, rank, advise, html, force) -> None:
         raise InputError(f"unknown estimator {against!r}", "--against", "use vela")
     if sum(map(bool, (rank, advise, against))) > 1:
         raise InputError("--all, --advise and --against are three questions", "profile", "ask one")
+    if rank and system:
+        raise InputError("is one NPU's, and --all ranks every one", "--system", "give --memory")
     if against and mode != "vela":
         raise InputError("Vela agrees with --mode vela alone", "--mode", "leave it out")
     if html and (rank or advise):
@@ -132,12 +134,12 @@ def _table(*columns: str, names: int = 1) -> Any:
 
 
 def _print_profile(found: dict[str, Any], operations: bool) -> None:
-    from rich.console import Console
+    from tinyse.cli.console import console
 
-    console = Console(highlight=False, soft_wrap=True)
+    out = console(highlight=False, soft_wrap=True)
     total, memory = found["total"], found["memory"]
     note = " (hypothetical)" if found["hypothetical"] else ""
-    console.print(
+    out.print(
         f"{found['file']} on {found['npu']}{note}, {found['system']}, weights in {memory},"
         f" {found['clock_hz'] / 1e6:g} MHz, mode {found['mode']}"
     )
@@ -145,17 +147,17 @@ def _print_profile(found: dict[str, Any], operations: bool) -> None:
     if operations:
         rows = [{**row, "name": f"{row['kind']} {row['name']}"} for row in found["operations"]]
     rows = [*rows, {**total, "name": "total"}]
-    console.print(_cycles(rows, memory, "vela" in found and operations))
-    console.print(_weights(rows))
-    console.print(_totals(total))
+    out.print(_cycles(rows, memory, "vela" in found and operations))
+    out.print(_weights(rows))
+    out.print(_totals(total))
     if "vela" in found:
-        console.print(_vela(found["vela"]))
+        out.print(_vela(found["vela"]))
     energy, why = total["energy_uj"], found["assumptions"]
-    console.print(
+    out.print(
         f"energy {energy['all']:g} uJ a call: weights {energy['weights']:g},"
         f" SRAM {energy['sram']:g}, multiply-accumulates {energy['macs']:g}"
     )
-    console.print(
+    out.print(
         f"  assuming {why['weights_pj_per_byte']:g} pJ a byte of weights,"
         f" {why['sram_pj_per_byte']:g} of SRAM, {why['mac_pj']:g} pJ a multiply-accumulate;"
         " no part was measured"
@@ -201,7 +203,7 @@ def _vela(vela: dict[str, Any]) -> Any:
 
 
 def _print_ranking(found: dict[str, Any]) -> None:
-    from rich.console import Console
+    from tinyse.cli.console import console
 
     table = _table("npu", "waits for", "ms", "frame", "cycles", "flash B", "uJ", names=2)
     for row in found["ranking"]:
@@ -211,9 +213,9 @@ def _print_ranking(found: dict[str, Any]) -> None:
             f"{row['frame_share']:.2%}", f"{row['cycles']:,}", f"{row['flash_bytes']:,}",
             f"{row['energy_uj']:.1f}",
         )  # fmt: skip
-    console = Console(highlight=False)
-    console.print(table)
-    console.print("* hypothetical")
+    out = console(highlight=False)
+    out.print(table)
+    out.print("* hypothetical")
 
 
 def _print_advice(found: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 
 @click.command(name="publish")
@@ -44,7 +45,10 @@ def command(runs, output, listed, data, force, refresh, seed_of) -> None:
     Of several runs, which differ in their seed alone, the best by validation is published.
     """
     if refresh:
-        _refresh(runs[0], output or listed or force or runs[1:])
+        # A folder from the environment is no option that was given.
+        source = click.get_current_context().get_parameter_source("data")
+        others = seed_of or source is ParameterSource.COMMANDLINE
+        _refresh(runs[0], output or listed or force or runs[1:] or others)
         return
     if not listed:
         raise click.UsageError("give --list, a test list to measure on")

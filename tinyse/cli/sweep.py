@@ -40,7 +40,7 @@ def command(plan, data, out, where, workers, as_json) -> None:
     import json
 
     from tinyse.cli.progress import bar
-    from tinyse.errors import MissingExtra
+    from tinyse.errors import InputError, MissingExtra
     from tinyse.files import write_text
     from tinyse.sweep import sweep
 
@@ -56,10 +56,10 @@ def command(plan, data, out, where, workers, as_json) -> None:
     try:
         with bar("runs drawn") as tell:
             page = runs_page([folder / "runs"], title=f"Sweep {folder.name}", progress=tell)
-        write_text(folder / "report.html", page)
-    except MissingExtra as error:
+    except (InputError, MissingExtra) as error:  # such as of a sweep all of whose runs failed
         click.echo(f"no report: {error}", err=True)
     else:
+        write_text(folder / "report.html", page)
         click.echo(f"{folder / 'report.html'}", err=True)
 
 

@@ -26,6 +26,7 @@ from tinyse.errors import InputError, TinySEError
 from tinyse.features import BANDS, Normalisation
 from tinyse.files import atomic_file, clear, packaged, read_json, sha256, write_json, write_text
 from tinyse.quant import FloatNetwork, read_weights
+from tinyse.quant.weights import MADE_OF_WEIGHTS
 from tinyse.recipe import Compress, Recipe, make_recipe, read_recipe, to_toml
 
 CONTROL = "control"  # the folder of the control's run, in the run
@@ -200,7 +201,8 @@ def _offline(
     }
     if budget is not None:
         record["budget"] = _spent(budget, found[-1])
-    clear(run, "levels")
+    if (run / "run.json").exists():
+        clear(run, "levels", *MADE_OF_WEIGHTS)
     for level, arrays in zip(levels, found, strict=True):
         _write(run / "levels" / f"{level:g}", recipe, arrays)
     _write(run, recipe, found[-1])

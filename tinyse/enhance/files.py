@@ -56,7 +56,10 @@ def _jobs(path: Path, output: Path, alone: bool) -> list[Job]:
         if not files:
             raise InputError("holds no audio", path, f"expected {', '.join(FORMATS)} files in it")
         return [Job(file, _target(file, output / file.relative_to(path))) for file in files]
-    if alone and output.suffix.lower() in FORMATS and not output.is_dir():
+    if alone and output.suffix and not output.is_dir():
+        if output.suffix.lower() not in FORMATS:
+            what, remedy = f"cannot write {output.suffix!r}", f"use {', '.join(FORMATS)}"
+            raise InputError(what, output, f"{remedy}, or make the folder first")
         return [Job(path, output)]
     return [Job(path, _target(path, output / path.name))]
 

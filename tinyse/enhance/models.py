@@ -11,11 +11,11 @@ import numpy as np
 from tinyse.enhance.enhancer import Enhancer
 from tinyse.errors import InputError
 from tinyse.features import BANDS, Normalisation
-from tinyse.files import packaged, sha256
+from tinyse.files import packaged, read_json, sha256
 from tinyse.runtimes import RUNTIMES, open_runtime
 
 FLOAT_RUNTIME = "keras_model"
-MODEL, WEIGHTS = "model.tflite", "weights.npz"
+MODEL, WEIGHTS, MANIFEST = "model.tflite", "weights.npz", "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class ModelFiles:
     weights: Path | None
 
     def file_for(self, runtime: str) -> Path:
-        """The file that `runtime` opens; InputError where the model has none."""
+        """The file that `runtime` opens; InputError where there is none, or an outdated one."""
         if runtime not in RUNTIMES:
             what = f"unknown runtime {runtime!r}"
             raise InputError(what, "runtime", f"use {', '.join(RUNTIMES)}")
@@ -37,6 +37,8 @@ class ModelFiles:
             found, needed, remedy = self.exported, MODEL, "run tinyse export on it"
         if found is None:
             raise InputError(f"has no {needed}, which {runtime} runs", self.name, remedy)
+        if found == self.exported and self.weights is not None:
+            _refuse_other_weights(found, self.weights)
         return found
 
 
@@ -70,6 +72,16 @@ def find_model(model: Path | str) -> ModelFiles:
     if exported is None and weights is None:
         raise InputError(f"holds neither {MODEL} nor {WEIGHTS}", folder, "give a run or a model")
     return ModelFiles(folder.resolve().name, exported, weights)
+
+
+def _refuse_other_weights(exported: Path, weights: Path) -> None:
+    """A run that went on would be told of by what its earlier weights do."""
+    beside = exported.parent / MANIFEST
+    manifest = read_json(beside) if exported.name == MODEL and beside.is_file() else None
+    source = manifest.get("source") if isinstance(manifest, dict) else None
+    if isinstance(source, dict) and source.get("weights") not in (None, sha256(weights)):
+        remedy = f"run tinyse export --force {weights.parent}"
+        raise InputError(f"was exported from other weights than {WEIGHTS}", exported, remedy)
 
 
 def _if_there(path: Path) -> Path | None:

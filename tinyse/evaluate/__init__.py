@@ -26,7 +26,7 @@ from typing import Any
 from tinyse.audio.lists import MixtureList, MixtureRow, PairRow, read_list
 from tinyse.enhance import FLOAT_RUNTIME, ModelFiles, Source, find_model, open_source
 from tinyse.errors import InputError
-from tinyse.evaluate.breakdown import breakdown, corpus_of
+from tinyse.evaluate.breakdown import Corpus, breakdown, corpus_of
 from tinyse.evaluate.lines import stored_floor
 from tinyse.evaluate.peers import PEERS, TWIN, check_names, peers_of
 from tinyse.evaluate.rows import METRICS, Row, Work, rendered, score_row
@@ -101,8 +101,9 @@ def evaluate(
     chosen = _metrics(metrics)
     work = _work(files, runtime, mixtures, against, chosen, check_names(peers), ceiling)
     rows_of = _chosen(mixtures, limit, part)
+    corpus = corpus_of(mixtures)  # a manifest that cannot be read is said before the first row
     (rows,) = _scored((work,), rows_of, where, workers, progress)
-    result = _result(files, work, against, mixtures, rows)
+    result = _result(files, work, against, mixtures, corpus, rows)
     counted = headline_rows(rows, _headline(mixtures))
     if peers:
         result["peers"] = peers_of(counted, work)
@@ -131,9 +132,10 @@ def evaluate_each(
     each = [find_model(model) for model in models]
     chosen = _metrics(metrics)
     works = tuple(_work(files, runtime, mixtures, against, chosen, (), False) for files in each)
+    corpus = corpus_of(mixtures)
     found = _scored(works, _chosen(mixtures, limit, None), "local", workers, None)
     return [
-        _result(files, work, against, mixtures, rows)
+        _result(files, work, against, mixtures, corpus, rows)
         | {"faults": [fault for row in rows for fault in row.faults]}
         for files, work, rows in zip(each, works, found, strict=True)
     ]
@@ -160,6 +162,7 @@ def _result(
     work: Work,
     against: str | Path | None,
     mixtures: MixtureList,
+    corpus: Corpus | None,
     rows: list[Row],
 ) -> dict[str, Any]:
     """What is told of a model whatever is asked."""
@@ -172,7 +175,7 @@ def _result(
         "runtime_version": open_source(work.model).runtime.info.version,
         "file": {"name": Path(work.model.path).name, "sha256": work.model.digest},
         "list": {"name": mixtures.name, "sha256": mixtures.sha256, "rows": len(rows)},
-        "quality": quality_of(rows, headline) | breakdown(counted, corpus_of(mixtures)),
+        "quality": quality_of(rows, headline) | breakdown(counted, corpus),
     }
     if len(rows) < len(mixtures.rows):
         result["list"]["of_rows"] = len(mixtures.rows)

@@ -155,7 +155,7 @@ def _condition(row: MixtureRow | PairRow) -> str:
     """The key of the row in `by_snr`."""
     if row.snr_db is None:
         return "clean" if isinstance(row, MixtureRow) else "unknown"
-    return f"{row.snr_db:g}"
+    return f"{row.snr_db + 0.0:g}"  # -0 is 0
 
 
 class _Sides:

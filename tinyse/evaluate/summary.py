@@ -85,10 +85,13 @@ def headline_rows(rows: Sequence[Row], headline: tuple[float, ...] | None) -> li
 
 def _by_condition(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     """Rows by SNR in rising order, clean last; nothing where the list does not say it."""
-    snrs = sorted({row.snr_db for row in rows if row.snr_db is not None})
-    groups = [(f"{snr:g}", [row for row in rows if row.snr_db == snr]) for snr in snrs]
+    # By what is printed: two SNRs that look alike are one key.
+    groups: dict[str, list[Row]] = {}
+    noisy = [row for row in rows if row.snr_db is not None]
+    for row in sorted(noisy, key=lambda row: row.snr_db or 0.0):
+        groups.setdefault(row.condition, []).append(row)
     clean = [row for row in rows if row.condition == "clean"]
-    return groups + ([("clean", clean)] if clean else [])
+    return [*groups.items(), *([("clean", clean)] if clean else [])]
 
 
 def _of_condition(rows: Sequence[Row], condition: str, metrics: Sequence[str]) -> dict[str, Any]:

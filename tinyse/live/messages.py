@@ -75,7 +75,7 @@ def read_text(text: str) -> Choose | Start:
     """The request in a text message; BadMessage if it is none."""
     try:
         return _decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
         raise BadMessage(f"not a request: {error}") from error
 
 

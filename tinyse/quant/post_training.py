@@ -37,7 +37,7 @@ MASK = Quantisation(2.0**-8, -128)
 
 Maker = Callable[[FloatLayer, Quantisation], IntegerLayer]
 
-# sigmoid rounds to the byte 255 from ln(255.5 / 0.5) = 6.236 on, and to 0 below minus that.
+# In steps of 1/256 sigmoid is the byte 255 from ln(254.5 / 1.5) = 5.134 on, and 0 below -6.236.
 LOGIT_BOUND = 6.24
 
 # Speech that calibration did not see must not saturate; a step of the cell stays at least 2^3

@@ -32,6 +32,12 @@ Arrays = dict[str, NDArray[np.float32]]
 REMEDY = "write it again with tinyse train"
 GATES = {"lstm": 4, "gru": 3}
 LAYER_KERNEL = re.compile(r"((lstm|gru|dense)_\d+|mask)/kernel", re.ASCII)
+# What other commands make of the weights and leave beside them; not of weights that come later.
+MADE_OF_WEIGHTS = (
+    *("model.tflite", "manifest.json"),
+    *("model.tsb", "model_coded.tsb", "model.c", "model.h", "pack.json"),
+    *("evaluate.json", "inspect.json", "bench.json"),
+)
 RANGES = {"lstm": "cell", "dense": "output", "mask": "logits"}
 
 

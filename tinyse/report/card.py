@@ -18,7 +18,8 @@ from typing import Any
 import msgspec
 
 from tinyse.errors import CheckFailed, InputError
-from tinyse.files import packaged, read_json, write_text
+from tinyse.files import packaged, read_bytes, read_json, write_text
+from tinyse.metrics.bootstrap import FEWEST_GROUPS
 from tinyse.recipe import Compress, Recipe, Train, read_recipe
 from tinyse.report.content import COLUMNS, MINUS, RUNTIMES, number, reference_name, signed
 from tinyse.report.page import environment
@@ -67,7 +68,7 @@ def find_published(name: str | Path) -> Path:
 def write_card(folder: Path, force: bool = False) -> Path:
     """Writes the card of the published model in `folder` and returns its path."""
     path, text = folder / CARD, card_text(folder)
-    if path.exists() and not force and path.read_text("utf-8") != text:
+    if path.exists() and not force and read_bytes(path) != text.encode():
         raise InputError("already exists and says something else", path, "give --force")
     write_text(path, text)
     return path
@@ -76,7 +77,7 @@ def write_card(folder: Path, force: bool = False) -> Path:
 def check_card(folder: Path) -> None:
     """CheckFailed where the card is missing or not what its JSON files say."""
     path, text = folder / CARD, card_text(folder)
-    if not path.exists() or path.read_text("utf-8") != text:
+    if not path.exists() or read_bytes(path) != text.encode():
         raise CheckFailed(
             "does not say what metrics.json says", path, f"run tinyse card --force {folder.name}"
         )
@@ -121,7 +122,7 @@ def _values(metrics: dict[str, Any], manifest: dict[str, Any], recipe: Recipe) -
         "sparsity": metrics.get("sparsity", {}),
         "macs": metrics.get("macs", {}),
         "training": _training(metrics.get("training", {})),
-        "description": _description(recipe),
+        "description": _description(recipe, metrics),
         "command": _command(recipe),
         "backend": metrics.get("training", {}).get("backend", ""),
         "sha256": manifest["files"]["model.tflite"]["sha256"],
@@ -172,7 +173,7 @@ def _rendered(values: dict[str, Any], source: Path) -> str:
         low, high = values["quality"]["ci95"][key]
         return f" (95 % interval {number(low, places)} to {number(high, places)})"
 
-    jinja.globals |= {"interval": interval, "required": _required}
+    jinja.globals |= {"interval": interval, "required": _required, "fewest_groups": FEWEST_GROUPS}
     try:
         return jinja.get_template("card.md.j2").render(values)
     except UndefinedError as error:
@@ -197,7 +198,7 @@ def _condition(name: str) -> str:
     return name if name == "clean" else f"{name.replace('-', MINUS)} dB"
 
 
-def _description(recipe: Recipe) -> str:
+def _description(recipe: Recipe, metrics: dict[str, Any]) -> str:
     network = recipe.network
     layers = [f"LSTM {units}" for units in network.lstm]
     layers += [f"Dense {units} (ReLU)" for units in network.dense] + ["a mask of 128 bands"]
@@ -210,14 +211,12 @@ def _description(recipe: Recipe) -> str:
     if settings is None or not settings.levels[-1]:
         return text
     block = settings.structure.removeprefix("block:")
-    gone = {
-        "weight": "its single weights are gone",
-        "unit": "the weights are gone with whole units",
-    }.get(settings.structure, f"its blocks of {block} weights are gone")
+    groups = {"weight": "single weights", "unit": "weights, with whole units,"}
+    of = f"{groups.get(settings.structure, f'blocks of {block} weights')} of `{settings.source}`"
     few = f" and what stays has {settings.weight_bits} bits" if settings.weight_bits < 8 else ""
-    share = f"{100 * settings.levels[-1]:g} %"
-    origin = f"chosen by `{settings.method}` and trained together with int8 from"
-    return f"{text} {share} of {gone}{few}, {origin} `{settings.source}`."
+    share = f"{100 * metrics['training']['levels'][-1]['sparsity']:.2f} %"
+    chosen = f"chosen by `{settings.method}` and trained together with int8"
+    return f"{text} {share} of the {of} are gone{few}, {chosen}."
 
 
 def _not_held(metrics: dict[str, Any]) -> list[str]:

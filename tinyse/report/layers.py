@@ -65,8 +65,8 @@ def _rows(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _bytes(rows: Sequence[dict[str, Any]]) -> list[Bar]:
     """By the smallest account that every layer has, against its dense one where that is known."""
-    found = [row.get("bytes") for row in rows]
-    accounts: list[dict[str, Any]] = [of if isinstance(of, dict) else {} for of in found]
+    found = [of if isinstance(of := row.get("bytes"), dict) else {} for row in rows]
+    accounts = [{key: value for key, value in of.items() if is_number(value)} for of in found]
     both = set.intersection(*(set(of) for of in accounts))
     for account in ("native", "npu_weights", "bound", "dense"):
         if account in both:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,16 @@ from tinyse.files import packaged, read_bytes, read_json, read_toml
 RECIPE, WEIGHTS, LOG, LEVELS = "recipe.toml", "weights.npz", "log.jsonl", "levels"
 SINGLE = ("metrics.json", "evaluate.json", "inspect.json", "bench.json", "manifest.json",
           "run.json")  # fmt: skip
+# Path of keys -> what readers go into there; what is not named here they ask for its kind.
+IN_DOCUMENTS: dict[str, type] = {
+    "against": dict, "instructions": dict, "layers": list, "list": dict, "machine": dict,
+    "models": list, "models.firmware": list, "models.runtimes": list, "quality.bootstrap": dict,
+}  # fmt: skip
+IN_RECIPES: dict[str, type] = {
+    "compress": dict, "compress.levels": list, "network": dict, "network.dense": list,
+    "network.lstm": list, "train": dict,
+}  # fmt: skip
+KINDS: dict[type, str] = {dict: "table", list: "list"}
 SIGNS = (RECIPE, WEIGHTS, *SINGLE)  # of a folder that is an entry
 
 
@@ -141,13 +151,39 @@ def _entry(folder: Path, name: str) -> Entry:
 
 def _object(path: Path) -> dict[str, Any]:
     value = read_json(path)
+    remedy = "write it again with the command that made it"
     if not isinstance(value, dict):
-        raise InputError("is no JSON object", path, "write it again with the command that made it")
+        raise InputError("is no JSON object", path, remedy)
+    _check_kinds(value, IN_DOCUMENTS, path, remedy)
     return value
 
 
 def _recipe(path: Path) -> dict[str, Any]:
-    return read_toml(path) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    recipe = read_toml(path)
+    _check_kinds(recipe, IN_RECIPES, path, "see docs/formats.md")
+    return recipe
+
+
+def _check_kinds(document: Any, kinds: dict[str, type], path: Path, remedy: str) -> None:
+    """InputError where a table or list that a reader goes into is something else."""
+    for way, kind in kinds.items():
+        for value in _at(document, way.split(".")):
+            if value and not isinstance(value, kind):
+                what = f"{way}: expected a {KINDS[kind]}, got {type(value).__name__}"
+                raise InputError(what, path, remedy)
+
+
+def _at(value: Any, keys: list[str]) -> Iterator[Any]:
+    """What stands at a path of keys, of each entry where a list lies on the way."""
+    if not keys:
+        yield value
+    elif isinstance(value, list):
+        for each in value:
+            yield from _at(each, keys)
+    elif isinstance(value, dict) and keys[0] in value:
+        yield from _at(value[keys[0]], keys[1:])
 
 
 def _log(path: Path) -> tuple[dict[str, Any], ...]:
@@ -157,7 +193,7 @@ def _log(path: Path) -> tuple[dict[str, Any], ...]:
     for number, line in enumerate(read_bytes(path).decode(errors="replace").splitlines(), 1):
         try:
             value = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             where = f"{path}, line {number}"
             raise InputError("is not JSON", where, "resume the run or remove the line") from error
         if isinstance(value, dict):

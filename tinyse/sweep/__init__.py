@@ -29,10 +29,10 @@ from tinyse.errors import InputError
 from tinyse.files import read_bytes, write_bytes
 from tinyse.sweep.measures import Measuring
 from tinyse.sweep.plan import Plan, read_plan
-from tinyse.sweep.study import begin, settle
+from tinyse.sweep.study import begin, library, settle
 from tinyse.sweep.table import read_rows, write_table
 from tinyse.sweep.trial import Job, run_trial
-from tinyse.tasks import map_tasks
+from tinyse.tasks import map_tasks, refuse_place
 
 __all__ = ["Plan", "read_plan", "sweep"]
 
@@ -63,6 +63,8 @@ def sweep(
     folder = (out or Path("sweeps") / plan.name).absolute()
     _refuse_without_data(plan, data)
     Measuring.of(plan, path.absolute().parent, data, None)
+    refuse_place(where, workers)
+    library()
     _same_sweep(folder / COPY, read_bytes(path))
     numbers = begin(plan, folder)
     left = [n for n in numbers if not (folder / RUNS / f"{n}" / "row.json").exists()]

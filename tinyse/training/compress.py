@@ -95,7 +95,7 @@ def train_compressed(
         raise InputError("holds a run already", run, "use --resume, --force or another folder")
     # It may still refuse, so nothing is written before.
     going = _Compression(recipe, source, taught, corpus, valid, run, resume, tell)
-    if not resume:
+    if not resume and (run / "run.json").exists():
         clear(run, *MADE)
     write_text(run / "recipe.toml", to_toml(recipe))
     write_json(run / "run.json", record)

@@ -60,7 +60,7 @@ def train(
     elif (run / "run.json").exists() and not force:
         raise InputError("holds a run already", run, "use --resume, --force or another folder")
     going = _Run(recipe, corpus, valid, run, resume, tell)  # reads all audio: before any write
-    if not resume:
+    if not resume and (run / "run.json").exists():
         clear(run, *MADE)
     write_text(run / "recipe.toml", to_toml(recipe))
     write_json(run / "run.json", record)
