@@ -126,6 +126,16 @@ def test_a_fast_decoder_helps_where_weights_are_near():
     )
 
 
+def test_a_fast_decoder_helps_where_weights_are_copied_ahead():
+    sparse = layer(gaussian(256, 256, zeros=0.95))
+    fast, plain = (
+        network_cost((sparse, sparse), find_target(npu, "dram"))[1]
+        for npu in ("hypothetical-u55-128-fast-decoder", "ethos-u55-128")
+    )
+    assert fast.staging_bytes and plain.staging_bytes
+    assert fast.npu_cycles < plain.npu_cycles
+
+
 def test_two_of_four_quarters_the_weight_path_of_the_u85():
     """The estimator halves the time of a block, and a block is twice as deep."""
     weights = gaussian(256, 256) | 1

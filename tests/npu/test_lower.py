@@ -78,6 +78,24 @@ def test_feature_maps_alive_at_once_are_bounded_by_all_of_them():
     assert 2 * 256 * 3 + 256 < program.sram_bytes < 8192
 
 
+def steps(count: int) -> bytes:
+    """A network with an LSTM that sees so many frames in one call."""
+
+    def widen(model):
+        for entry in model.subgraphs[0].tensors:
+            if len(entry.shape) == 3:
+                entry.shape = [1, count, entry.shape[-1]]
+
+    return edited(widen, serialise(integer_network((4,), (), 4, 4)))
+
+
+def test_time_steps_are_bounded():
+    program = lowered(steps(64))
+    assert program.frames == 64 and len(program.operations) > 64 * 20
+    with pytest.raises(InputError, match="lstm_0: UNIDIRECTIONAL_SEQUENCE_LSTM over 65 time steps"):
+        lowered(steps(65))
+
+
 def test_one_layer_is_one_operation():
     weights = gaussian(17, 40)
     (only,) = lowered(one_layer(weights)).operations

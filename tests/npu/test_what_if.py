@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.conftest import ROOT
 from tests.npu.files import PUBLISHED, gaussian
 from tinyse.errors import InputError
 from tinyse.npu import find_target, parse_what_if, profile
+from tinyse.npu.cost import network_cost
+from tinyse.npu.lower import lower_file
 from tinyse.npu.what_if import changed_target, coarser, pruned, with_levels
 
 TARGET = find_target("ethos-u55-128", "flash")
@@ -126,3 +129,35 @@ def test_coarser_values_end_at_the_limit():
     weights = gaussian(64, 64, 50)[:, None, None, :]
     assert np.abs(coarser(weights, 31)).max() == 31
     np.testing.assert_array_equal(coarser(weights, 127), weights)
+
+
+BUFFERING = ["ethos-u65-256", "ethos-u65-512"]  # on DRAM they copy most weights ahead
+SPARSE = ROOT / "models" / "lstm_tiny" / "model.tflite"
+
+
+@pytest.mark.parametrize("npu", BUFFERING)
+def test_shorter_streams_never_cost_more_where_they_are_copied_ahead(npu):
+    target = find_target(npu, "dram")
+    assert any(cost.staging_bytes for cost in network_cost(lower_file(SPARSE).operations, target))
+    found = [
+        profile(SPARSE, target, asked=parse_what_if(text))["total"]
+        for text in ("", "encoded=0.9", "encoded=0.5", "encoded=0.1", "encoded=0")
+    ]
+    for key in ("cycles", "encoded_bytes", "weight_traffic_bytes"):
+        values = [total[key] for total in found]
+        assert values == sorted(values, reverse=True) and values[-1] < values[0], key
+    assert found[-1]["encoded_bytes"] == 0
+    assert found[-1]["weight_traffic_bytes"] == found[-1]["scale_bytes"]
+
+
+@pytest.mark.parametrize("npu", BUFFERING)
+@pytest.mark.parametrize("tile", ["4x4", "8x8", "8x32"])
+def test_skipping_never_costs_more_where_it_stores_no_more(npu, tile):
+    target = find_target(npu, "dram")
+    operations = lower_file(SPARSE).operations
+    plain = network_cost(operations, target)
+    found = network_cost(operations, changed_target(target, parse_what_if(f"tile={tile}")))
+    assert any(cost.staging_bytes for cost in found)
+    assert all(b.stored.bytes <= a.stored.bytes for a, b in zip(plain, found, strict=True)
+               if a.stored)  # fmt: skip
+    assert sum(cost.cycles for cost in found) <= 0.9 * sum(cost.cycles for cost in plain)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.network_maker import integer_network
 from tests.tflite.edited import edited, operator, tensor, valid_file
 from tinyse.errors import InputError
 from tinyse.tflite.check import check_bytes
 from tinyse.tflite.schema import schema_module
+from tinyse.tflite.write import serialise
 
 
 def code(model, index, number, custom=None):
@@ -141,3 +143,17 @@ def test_refused(message):
 def test_the_untouched_file_passes():
     assert check_bytes(edited(lambda model: None)).network.name == "random"
     assert check_bytes(valid_file()).network.layers
+
+
+def test_an_operator_that_writes_over_its_input_is_refused():
+    """TFLM multiplies while it overwrites what it multiplies with, the oracle does not."""
+
+    def change(model):
+        source = operator(model, 1).inputs[0]
+        operator(model, 1).outputs = np.array([source], np.int32)
+        rewired(model, 2, 0, source)
+        rewired(model, 2, 2, -1)  # a bias is in steps of what arrives, which is another now
+
+    data = serialise(integer_network((8,), (8,), 8, 8))
+    with pytest.raises(InputError, match="lstm_0: FULLY_CONNECTED may not write to it"):
+        check_bytes(edited(change, data))

@@ -206,6 +206,35 @@ def test_cell_scale_in_8_bits_is_bounded():
         check_bytes(edited(change, valid_step_file("step8")))
 
 
+def test_two_gates_that_share_a_tensor_are_refused():
+    """In an arena the second gate overwrites the first."""
+
+    def change(model):
+        shared = operator(model, at(model, LOGISTIC)).outputs
+        operator(model, at(model, LOGISTIC, 1)).outputs = shared
+        rewired(model, at(model, MUL), 0, shared[0])
+
+    with pytest.raises(InputError, match="lstm_0/input_gate: LOGISTIC may not write to it"):
+        check_bytes(edited(change, valid_step_file()))
+
+
+@pytest.mark.parametrize("name", ["inputs", "outputs"])
+def test_two_states_in_one_tensor_are_refused(name):
+    """Two GRUs that read, or write, one state."""
+
+    def change(model):
+        graph = model.subgraphs[0]
+        first, second = getattr(graph, name)[-2:]
+        for holder in (graph, *graph.operators):
+            for key in ("inputs", "outputs"):
+                indices = getattr(holder, key)
+                setattr(holder, key, np.where(indices == second, first, indices))
+
+    data = serialise(integer_network((), (), 7, 7, 0, "step8", (7, 7)), "step8")
+    with pytest.raises(InputError, match=f"one tensor is two of the graph's {name}"):
+        check_bytes(edited(change, data))
+
+
 def test_codes_cannot_be_swapped_unseen():
     """ADD and SUB differ in nothing but their code."""
     with pytest.raises(InputError, match="expected"):

@@ -38,8 +38,9 @@ def command(out, model, seed, as_json) -> None:
 
 
 def _print(result: dict) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from tinyse.cli.console import console
 
     recording = result["recording"]
     table = Table(title=f"{result['model']} on {result['runtime']}", show_header=False)
@@ -53,4 +54,4 @@ def _print(result: dict) -> None:
     for name, key in (("SDR", "sdr"), ("SI-SDR", "si_sdr")):
         before, after = recording[f"{key}_in"], recording[f"{key}_out"]
         table.add_row(f"{name}, dB", f"{before:.2f} -> {after:.2f}")
-    Console().print(table)
+    console().print(table)

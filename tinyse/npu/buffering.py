@@ -4,6 +4,9 @@ A matrix-vector product reads each weight once, so copying it first gains nothin
 reads its weights for every block of outputs; they can be copied in slices of output channels, the
 first while the operation before still runs, each later one while the one before it does.
 
+The estimator knows no design that skips tiles and no stream of another length: of those the faster
+of two ways counts (`ways_to_read`).
+
 Source: `Scheduler::ProposeSlicedWeightBuffering` and `EstimateSlicedOpPerformance` of
 ethos-u-vela 5.2.0; left out is what they do for want of SRAM.
 """
@@ -26,6 +29,26 @@ LEAST_UTILISATION = 0.3  # of a block by a slice
 
 
 @dataclass(frozen=True)
+class Weights:
+    """The weights of an operation as they are, and as the design that is asked about has them.
+
+    encoded : as the NPU's own encoder stores them
+    stored : the same object, or what skipping or a stream of another length makes of it
+    pace : what makes the array faster for `stored`, as the estimator counts it
+    """
+
+    encoded: Stored
+    stored: Stored
+    pace: Pace
+
+    @property
+    def as_is(self) -> Weights:
+        """As they are, with nothing skipped and streams of their own length."""
+        pace = replace(self.pace, two_of_four=self.encoded.is_two_of_four, live_share=1.0)
+        return Weights(self.encoded, self.encoded, pace)
+
+
+@dataclass(frozen=True)
 class Buffered:
     """What copying weights ahead makes of an operation.
 
@@ -43,39 +66,47 @@ class Buffered:
     staging_bytes: int
 
 
-def buffer_weights(
+def ways_to_read(
     operation: Operation,
     block: Block,
-    stored: Stored,
+    weights: Weights,
     traffic: Traffic,
     target: Target,
     slack: int,
     is_first: bool,
-) -> Buffered | None:
-    """How the weights of `operation` are copied ahead; None where they are read in place.
+) -> list[Buffered | None]:
+    """How the weights of `operation` may be copied ahead, None for reading them in place.
+
+    Weights as they are have the one way that the estimator takes.  Its rules of thumb may find a
+    slower way for less work or fewer bytes, so what is asked about has two: what the rules say of
+    it, and what they say of the weights as they are.
 
     slack : cycles of the operation before, under which the first slice is copied
     """
     if target.memory == "sram":
-        return None
-    plan = _Plan(operation, block, stored, traffic, target, 0 if is_first else slack, is_first)
-    cuts = plan.cuts()
-    return None if cuts is None else plan.judged(cuts)
+        return [None]
+    slack = 0 if is_first else slack
+    plan = _Plan(operation, block, weights, traffic, target, slack, is_first)
+    cuts = [plan.cuts()]
+    if weights.stored is not weights.encoded:
+        as_is = _Plan(operation, block, weights.as_is, traffic, target, slack, is_first)
+        cuts.append(as_is.cuts())
+    return [plan.copied(each) if each else None for each in cuts]
 
 
 class _Plan:
     """The terms of the decision for one operation."""
 
     def __init__(
-        self, operation: Operation, block: Block, stored: Stored, traffic: Traffic, target: Target,
-        slack: int, is_first: bool,
+        self, operation: Operation, block: Block, weights: Weights, traffic: Traffic,
+        target: Target, slack: int, is_first: bool,
     ) -> None:  # fmt: skip
-        self.operation, self.block, self.stored, self.target = operation, block, stored, target
+        self.operation, self.block, self.target = operation, block, target
+        self.encoded, self.stored, self.pace = weights.encoded, weights.stored, weights.pace
         self.slack, self.is_first, self.refetches = slack, is_first, traffic.refetches
-        self.pace = Pace(two_of_four=stored.is_two_of_four)
         self.channels, self.deep = operation.output.shape[2], block.outputs[2]
         self.least = SPLIT_CHANNELS if not target.hardware.is_u85 else max(16, block.micro[2])
-        self.full = copy_cycles(stored.bytes, target)
+        self.full = copy_cycles(self.stored.bytes, target)
         self.in_place = self._read_cycles(in_sram=False)
         self.from_sram = self._read_cycles(in_sram=True)
         self.run = count_cycles(operation, block, target, self.pace).npu
@@ -95,7 +126,12 @@ class _Plan:
         return int(self.stored.bytes / rate + memory.read_latency_cycles) * self.refetches
 
     def cuts(self) -> list[int] | None:
-        """Output channels at which slices begin and end; None where copying cannot win."""
+        """Output channels at which slices begin and end; None where reading in place is as good."""
+        cuts = self._proposed()
+        return cuts if cuts is not None and self._pays(cuts) else None
+
+    def _proposed(self) -> list[int] | None:
+        """The same, None where copying cannot win."""
         if self.from_sram >= self.in_place:
             return None
         whole = self.from_sram + max(self.full - self.slack, 0) < self.in_place
@@ -133,38 +169,49 @@ class _Plan:
         piece = replace(self.operation, output=output)
         return count_cycles(piece, self.block, self.target, self.pace, part).npu
 
-    def judged(self, cuts: list[int]) -> Buffered | None:
-        """The plan with these slices, or None where it is no better than reading in place."""
-        slices = stored_slices(self.operation, self.block, self.stored, cuts, self.target)
+    def _slices(self, cuts: list[int]) -> list[Stored]:
+        """Each slice of the weights is a stream of its own; of each as much is left as of all."""
+        left = self.stored.stream.bytes / self.encoded.stream.bytes
+        slices = stored_slices(self.operation, self.block, self.encoded, cuts, self.target)
+        return [piece.scaled(left) for piece in slices]
+
+    def _runs(self, cuts: list[int]) -> list[int]:
+        """Cycles of each slice."""
         sizes = [end - begin for begin, end in pairwise(cuts)]
         last = len(sizes) - 1
-        hidden = self.slack if not self.is_first else START_CYCLES if self.force else 0
-        run = visible = cycles = 0
-        for number, (size, piece) in enumerate(zip(sizes, slices, strict=True)):
-            cycles = self._slice_cycles(size, Part(number == 0, number == last, True))
-            visible += max(copy_cycles(piece.bytes, self.target) - hidden, 0)
-            run, hidden = run + cycles, cycles
-        if not self._pays(run, visible, len(sizes)):
-            return None
+        return [
+            self._slice_cycles(size, Part(number == 0, number == last, True))
+            for number, size in enumerate(sizes)
+        ]
+
+    def copied(self, cuts: list[int]) -> Buffered:
+        """The weights copied ahead in these slices."""
+        slices, last = self._slices(cuts), self._runs(cuts)[-1]
         first = slices[0].bytes
         whole = count_cycles(
             self.operation, self.block, self.target, self.pace, Part(weights_in_sram=True)
         )
         start = max(copy_cycles(first, self.target) - self.slack, 0)
-        npu = max(self.full - self.slack + cycles, whole.npu + start)
+        npu = max(self.full - self.slack + last, whole.npu + start)
         stored = _joined(slices)
         copied = max(stored.stream.bytes - (0 if self.is_first else first), 0)
-        return Buffered(npu, stored, copied, cycles, _staging(slices))
+        return Buffered(npu, stored, copied, last, _staging(slices))
 
-    def _pays(self, run: int, visible: int, slices: int) -> bool:
+    def _pays(self, cuts: list[int]) -> bool:
+        """Whether slices are no worse than reading in place."""
+        runs, slices, visible = self._runs(cuts), self._slices(cuts), 0
+        hidden = self.slack if not self.is_first else START_CYCLES if self.force else 0
+        for cycles, piece in zip(runs, slices, strict=True):
+            visible += max(copy_cycles(piece.bytes, self.target) - hidden, 0)
+            hidden = cycles
         before = max(self.run, self.in_place, self.inputs)
-        after = max(run + visible, self.from_sram, self.inputs)
+        after = max(sum(runs) + visible, self.from_sram, self.inputs)
         if self.npu_bound:
             shown = after
-            if visible // slices < START_CYCLES:
+            if visible // len(slices) < START_CYCLES:
                 after -= visible
-            if slices > 1 and run + visible == shown and self.force:
-                after -= slices * (START_CYCLES // 2)
+            if len(slices) > 1 and sum(runs) + visible == shown and self.force:
+                after -= len(slices) * (START_CYCLES // 2)
         once = self.refetches == 1 and self.full + self.from_sram > before
         return after <= before and not once
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tinyse.npu.blocks import Block
-from tinyse.npu.buffering import Buffered, buffer_weights
+from tinyse.npu.buffering import Buffered, Weights, ways_to_read
 from tinyse.npu.cycles import Cycles, Pace, count_cycles
 from tinyse.npu.hardware import Memory, Target
 from tinyse.npu.operations import Operation
@@ -85,44 +85,73 @@ def _operation_cost(
     operation: Operation, target: Target, mode: str, slack: int, is_first: bool
 ) -> tuple[OperationCost, int]:
     """(cost, cycles under which the next operation's weights or table can be copied)."""
-    block, stored = place(operation, target.planned)
-    tiles = None if stored is None else _tiles(operation, block, target)
-    skipping = target.hardware.skipping
-    if stored is not None and tiles is not None and skipping is not None:
-        stored = stored_tiles(tiles, stored, skipping)
-    if stored is not None and target.encoded_factor != 1:
-        stored = stored.scaled(target.encoded_factor)
+    block, encoded = place(operation, target.planned)
+    tiles = None if encoded is None else _tiles(operation, block, target)
+    weights = None if encoded is None or tiles is None else _weights(encoded, tiles, target)
+    stored = None if weights is None else weights.stored
     inside = count_cycles(operation, block, target, _pace(stored, tiles, target, mode))
     traffic = measure_traffic(operation, block, target)
-    npu = inside.busy if mode == "measured" and stored is not None else inside.npu
-    next_slack, buffered = npu, None
+    work = _Work(operation, block, stored, tiles, inside, traffic)
+    ways: list[Buffered | None] = [None]
     # What is read once has to come from the weights' memory either way.
-    again = mode == "vela" or traffic.refetches > 1
-    if stored is not None and skipping is None and again:
-        buffered = buffer_weights(operation, block, stored, traffic, target, slack, is_first)
-    if buffered is not None:
-        npu, next_slack, stored = buffered.npu_cycles, buffered.slack, buffered.stored
-    elif operation.table_bytes:
-        npu += max(table_cycles(operation.table_bytes, target) - slack, 0)
-    sram, weights = _accesses(operation, stored, traffic, buffered, target)
-    total = max(npu, sram.cycles, weights.cycles)
-    if mode == "measured" and stored is not None and not target.hardware.array.overlaps_fetch:
-        total = npu + weights.cycles
-    cost = OperationCost(
-        operation=operation,
-        block=block,
-        stored=stored,
-        tiles=tiles,
-        inside=inside,
-        cycles=total,
-        npu_cycles=npu,
-        sram_cycles=sram.cycles,
-        weight_cycles=weights.cycles,
-        sram_bytes=sram.bytes,
-        weight_bytes=weights.bytes,
-        staging_bytes=0 if buffered is None else buffered.staging_bytes,
-    )
-    return cost, next_slack
+    if weights is not None and (mode == "vela" or traffic.refetches > 1):
+        ways = ways_to_read(operation, block, weights, traffic, target, slack, is_first)
+    costs = [work.cost(buffered, target, mode, slack) for buffered in ways]
+    # Of ways that take the same, the one that leaves the next operation more time.
+    return min(costs, key=lambda found: (found[0].cycles, -found[1]))
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One operation on the NPU, before it is known how its weights are read."""
+
+    operation: Operation
+    block: Block
+    stored: Stored | None
+    tiles: Tiles | None
+    inside: Cycles
+    traffic: Traffic
+
+    def cost(
+        self, buffered: Buffered | None, target: Target, mode: str, slack: int
+    ) -> tuple[OperationCost, int]:
+        """With the weights copied ahead like that, None for in place; as `_operation_cost`."""
+        stored = self.stored
+        npu = self.inside.busy if mode == "measured" and stored is not None else self.inside.npu
+        next_slack = npu
+        if buffered is not None:
+            npu, next_slack, stored = buffered.npu_cycles, buffered.slack, buffered.stored
+        elif self.operation.table_bytes:
+            npu += max(table_cycles(self.operation.table_bytes, target) - slack, 0)
+        sram, weights = _accesses(self.operation, stored, self.traffic, buffered, target)
+        total = max(npu, sram.cycles, weights.cycles)
+        if mode == "measured" and stored is not None and not target.hardware.array.overlaps_fetch:
+            total = npu + weights.cycles
+        cost = OperationCost(
+            operation=self.operation,
+            block=self.block,
+            stored=stored,
+            tiles=self.tiles,
+            inside=self.inside,
+            cycles=total,
+            npu_cycles=npu,
+            sram_cycles=sram.cycles,
+            weight_cycles=weights.cycles,
+            sram_bytes=sram.bytes,
+            weight_bytes=weights.bytes,
+            staging_bytes=0 if buffered is None else buffered.staging_bytes,
+        )
+        return cost, next_slack
+
+
+def _weights(encoded: Stored, tiles: Tiles, target: Target) -> Weights:
+    """The weights as they are, and as what is asked about has them."""
+    stored, skipping = encoded, target.hardware.skipping
+    if skipping is not None:
+        stored = stored_tiles(tiles, encoded, skipping)
+    if target.encoded_factor != 1:
+        stored = stored.scaled(target.encoded_factor)
+    return Weights(encoded, stored, _pace(stored, tiles, target, "vela"))
 
 
 def _tiles(operation: Operation, block: Block, target: Target) -> Tiles:

@@ -7,6 +7,7 @@ where the reader or writer can work on the range itself.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -183,6 +184,8 @@ def most_alive(drafts: list[Draft]) -> int:
             last[name] = max(last.get(name, 0), ends)
             whole = Feature(seen.shape, seen.bits, seen.is_brick)
             sizes[name] = up(whole.stored * whole.bits // 8, ALIGNMENT_BYTES)
-    moments = range(len(drafts))
-    alive = (sum(size for n, size in sizes.items() if first[n] <= t <= last[n]) for t in moments)
-    return max(alive, default=0)
+    changes = [0] * (len(links) + 2)  # what comes alive at each moment, less what went before it
+    for name, size in sizes.items():
+        changes[first[name]] += size
+        changes[last[name] + 1] -= size
+    return max(accumulate(changes[: len(drafts)]), default=0)

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 GATES = (("output", 4), ("input", 1), ("cell", 3), ("forget", 2))
 RECURRENT = 4  # a gate's recurrent matrix stands so many inputs behind its kernel
 HIDDEN_STATE, CELL_STATE, INPUTS = 18, 19, 24
+# A step is a score of operations, and a small file may ask for millions of steps.  A file of ours
+# is one step a call; this is a second of frames.
+MOST_STEPS = 64
 ABSENT = (9, 10, 11, 16, 17, 20, 21, 22, 23)  # peepholes, projection, normalisation
 
 
@@ -52,6 +55,9 @@ class LSTM:
             for name, place in GATES
         }
         _, self.steps, self.units = lowering.shape(operator.outputs[0])
+        if self.steps > MOST_STEPS:
+            what = f"{self.name}: UNIDIRECTIONAL_SEQUENCE_LSTM over {self.steps} time steps"
+            lowering.refuse(what, f"export the network with {MOST_STEPS} steps a call or fewer")
         self._check_shapes(lowering.shape(inputs[0])[2])
         output = lowering.tensor(operator.outputs[0]).type
         self.hidden = self._state("hidden_state", 16 if output == "int16" else 8)

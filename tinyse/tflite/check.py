@@ -40,7 +40,7 @@ from tinyse.tflite.layout import (
 )
 from tinyse.tflite.ops import lift
 from tinyse.tflite.read import Model, Operator, parse_model
-from tinyse.tflite.tensors import activation_type, refuse
+from tinyse.tflite.tensors import activation_type, label, refuse, tensor_at
 
 SUPPORTED = {
     "fused": (LSTM, FULLY_CONNECTED, LOGISTIC),
@@ -116,6 +116,7 @@ def check(model: Model) -> IntegerNetwork:
         if len(tensor.scales) and not _sane(tensor.scales):
             refuse(model, f"{tensor.name}: scale outside {SMALLEST_SCALE:g}..{LARGEST_SCALE:g}")
     network = lift(model) if form == "fused" else follow(model)
+    _check_writers(model)
     for layer in network.layers:
         if isinstance(layer, IntegerDense):
             _check_dense(model, layer)
@@ -137,6 +138,20 @@ def _check_operator(model: Model, operator: Operator, form: str) -> None:
         kind = model.tensors[index].type if index >= 0 else "nothing"
         if kind != expected:
             refuse(model, f"{operator.name} computes in {kind}, expected {expected}")
+
+
+def _check_writers(model: Model) -> None:
+    """Each tensor is written once: an allocator gives two writers of one tensor the same bytes."""
+    for what, indices in (("inputs", model.inputs), ("outputs", model.outputs)):
+        if len(set(indices)) < len(indices):
+            refuse(model, f"one tensor is two of the graph's {what}")
+    written = set(model.inputs)
+    for operator in model.operators:
+        for index in operator.outputs:
+            tensor = tensor_at(model, index)
+            if index in written or tensor.data is not None or tensor.is_variable:
+                refuse(model, f"{label(model, index)}: {operator.name} may not write to it")
+            written.add(index)
 
 
 def _sane(scales: NDArray[np.float32]) -> bool:
