@@ -57,6 +57,8 @@ class Buffered:
     copied_bytes : copied while the operation itself runs
     slack : cycles under which the next operation's weights can be copied
     staging_bytes : of SRAM, for a slice in use and the next one
+    hides_table : whether the copy of the operation's table does not show: the estimator has it so
+        where it copies the weights as they are, and fewer of them are no reason
     """
 
     npu_cycles: int
@@ -64,6 +66,7 @@ class Buffered:
     copied_bytes: int
     slack: int
     staging_bytes: int
+    hides_table: bool
 
 
 def ways_to_read(
@@ -91,7 +94,10 @@ def ways_to_read(
     if weights.stored is not weights.encoded:
         as_is = _Plan(operation, block, weights.as_is, traffic, target, slack, is_first)
         cuts.append(as_is.cuts())
-    return [plan.copied(each) if each else None for each in cuts]
+        if cuts[-1] is None and traffic.refetches == 1:
+            return [None]  # what is read once, and in place: fewer bytes are no reason to copy it
+    hides_table = cuts[-1] is not None
+    return [plan.copied(each, hides_table) if each else None for each in cuts]
 
 
 class _Plan:
@@ -184,7 +190,7 @@ class _Plan:
             for number, size in enumerate(sizes)
         ]
 
-    def copied(self, cuts: list[int]) -> Buffered:
+    def copied(self, cuts: list[int], hides_table: bool) -> Buffered:
         """The weights copied ahead in these slices."""
         slices, last = self._slices(cuts), self._runs(cuts)[-1]
         first = slices[0].bytes
@@ -195,7 +201,7 @@ class _Plan:
         npu = max(self.full - self.slack + last, whole.npu + start)
         stored = _joined(slices)
         copied = max(stored.stream.bytes - (0 if self.is_first else first), 0)
-        return Buffered(npu, stored, copied, last, _staging(slices))
+        return Buffered(npu, stored, copied, last, _staging(slices), hides_table)
 
     def _pays(self, cuts: list[int]) -> bool:
         """Whether slices are no worse than reading in place."""

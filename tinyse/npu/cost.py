@@ -121,7 +121,7 @@ class _Work:
         next_slack = npu
         if buffered is not None:
             npu, next_slack, stored = buffered.npu_cycles, buffered.slack, buffered.stored
-        elif self.operation.table_bytes:
+        if self.operation.table_bytes and not (buffered is not None and buffered.hides_table):
             npu += max(table_cycles(self.operation.table_bytes, target) - slack, 0)
         sram, weights = _accesses(self.operation, stored, self.traffic, buffered, target)
         total = max(npu, sram.cycles, weights.cycles)
