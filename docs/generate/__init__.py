@@ -66,6 +66,7 @@ PARTS = {
         "costs of the curves": costs_table,
         "shapes": shapes_table,
         "int8": partial(cases_table, name="int8"),
+        "control": partial(cases_table, name="control"),
         "sources": sources_table,
         "zeros by matrix": gates_table,
         "noises": noises_table,
