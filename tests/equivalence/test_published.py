@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -70,25 +71,30 @@ def test_reset_repeats_the_stream(folder, tmp_path, speech):
     np.testing.assert_array_equal(runtime.run(steps), first)
 
 
-def deviation(folder, tmp_path, speech, recordings, names) -> tuple[float, float]:
-    """RMS of the difference of two runtimes' masks, and their mean difference in SDR, dB."""
-    file, frames = exported(folder, tmp_path, speech)
-    enhancers = [open_enhancer(folder if name == FLOAT_RUNTIME else file, name) for name in names]
-    masks = []
-    for enhancer in enhancers:
-        runtime = enhancer.runtime
+@pytest.fixture(scope="module")
+def heard(recordings, speech, tmp_path_factory):
+    """(folder, runtime) -> masks of FRAMES frames, and SDR of every recording; measured once."""
+
+    @cache
+    def of(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+        file, frames = exported(folder, tmp_path_factory.mktemp("heard"), speech)
+        enhancer = open_enhancer(folder if name == FLOAT_RUNTIME else file, name)
+        runtime, info = enhancer.runtime, enhancer.runtime.info
         runtime.reset()
-        if runtime.info.input is None:
-            masks.append(runtime.run(frames))
+        if info.input is None:
+            masks = runtime.run(frames)
         else:
-            steps = runtime.run(runtime.info.input.quantise(frames))
-            masks.append(runtime.info.output.dequantise(steps))
-    rms = float(np.sqrt(np.mean((masks[0] - masks[1]) ** 2)))
-    scores = [
-        [sdr(r.target, enhancer.whole(r.mixture)) for enhancer in enhancers] for r in recordings
-    ]
-    loss = float(np.mean([first - second for first, second in scores]))
-    apart = np.abs(masks[0] - masks[1])
+            masks = info.output.dequantise(runtime.run(info.input.quantise(frames)))
+        return masks, np.array([sdr(r.target, enhancer.whole(r.mixture)) for r in recordings])
+
+    return of
+
+
+def deviation(folder: Path, heard, names: tuple[str, str]) -> tuple[float, float]:
+    """RMS of the difference of two runtimes' masks, and their mean difference in SDR, dB."""
+    (masks, scores), (others, other_scores) = (heard(folder, name) for name in names)
+    apart = np.abs(masks - others)
+    rms, loss = float(np.sqrt(np.mean(apart**2))), float(np.mean(scores - other_scores))
     print(
         f"{folder.name}: {names[0]} against {names[1]}: mask RMS {rms:.4f}, 99 % within"
         f" {np.quantile(apart, 0.99):.3f}, at most {apart.max():.3f}; SDR {loss:+.4f} dB"
@@ -96,15 +102,15 @@ def deviation(folder, tmp_path, speech, recordings, names) -> tuple[float, float
     return rms, loss
 
 
-def test_litert_deviates_within_bounds(folder, tmp_path, speech, recordings):
+def test_litert_deviates_within_bounds(folder, heard):
     pytest.importorskip("ai_edge_litert")
-    rms, loss = deviation(folder, tmp_path, speech, recordings, ("litert", "tflm"))
+    rms, loss = deviation(folder, heard, ("litert", "tflm"))
     assert rms <= MOST_MASK_RMS and abs(loss) <= MOST_SDR_DB
 
 
-def test_the_file_deviates_from_float_within_bounds(folder, tmp_path, speech, recordings):
+def test_the_file_deviates_from_float_within_bounds(folder, heard):
     pytest.importorskip("tensorflow")
-    rms, loss = deviation(folder, tmp_path, speech, recordings, (FLOAT_RUNTIME, "tflm"))
+    rms, loss = deviation(folder, heard, (FLOAT_RUNTIME, "tflm"))
     assert rms <= MOST_MASK_RMS and loss <= MOST_SDR_DB
 
 
