@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
 
 import jax
 
-from tinyse.network.tensors import Tensor, Tensors
-
-_Arguments = ParamSpec("_Arguments")
-_Value = TypeVar("_Value")
+from tinyse.network.tensors import Arguments, Body, Tensor, Tensors, Value
 
 
 def time_loop(
-    body: Callable[[Tensors, Tensors], tuple[Tensors, Tensors]],
-    carry: Tensors,
-    inputs: Tensors,
-    reverse: bool = False,
+    body: Body, carry: Tensors, inputs: Tensors, reverse: bool = False
 ) -> tuple[Tensors, Tensors]:
     """Run `body(carry, inputs[t]) -> carry, outputs_t` over the first axis.
 
@@ -31,7 +24,7 @@ def gathered(table: Tensor, index: Tensor) -> Tensor:
     return jax.numpy.asarray(table).at[index].get(mode="promise_in_bounds")
 
 
-def compiled(function: Callable[_Arguments, _Value]) -> Callable[_Arguments, _Value]:
+def compiled(function: Callable[Arguments, Value]) -> Callable[Arguments, Value]:
     """`function` as one XLA program; a new shape compiles anew."""
     return jax.jit(function)
 

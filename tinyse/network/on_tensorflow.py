@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import tensorflow as tf
 
-from tinyse.network.tensors import Tensor, Tensors
-
-_Arguments = ParamSpec("_Arguments")
-_Value = TypeVar("_Value")
+from tinyse.network.tensors import Arguments, Body, Tensor, Tensors, Value
 
 
 def time_loop(
-    body: Callable[[Tensors, Tensors], tuple[Tensors, Tensors]],
-    carry: Tensors,
-    inputs: Tensors,
-    reverse: bool = False,
+    body: Body, carry: Tensors, inputs: Tensors, reverse: bool = False
 ) -> tuple[Tensors, Tensors]:
     """Run `body(carry, inputs[t]) -> carry, outputs_t` over the first axis.
 
@@ -55,7 +49,7 @@ def gathered(table: Tensor, index: Tensor) -> Tensor:
     return tf.gather(table, index)
 
 
-def compiled(function: Callable[_Arguments, _Value]) -> Callable[_Arguments, _Value]:
+def compiled(function: Callable[Arguments, Value]) -> Callable[Arguments, Value]:
     """`function` as one XLA program; a new shape compiles anew."""
     return tf.function(function, jit_compile=True, autograph=False)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeAlias
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from keras import ops
 
@@ -14,11 +14,15 @@ Tensors: TypeAlias = tuple[Tensor, ...]
 # A value, and the function that takes its gradient to those of all arguments.
 WithGradient: TypeAlias = tuple[Tensor, Callable[[Tensor], Tensor | Tensors]]
 
-_Arguments = ParamSpec("_Arguments")
+# What a loop over time does at each step: (carry, inputs) -> (carry, outputs).
+Body: TypeAlias = Callable[[Tensors, Tensors], tuple[Tensors, Tensors]]
+
+Arguments = ParamSpec("Arguments")
+Value = TypeVar("Value")
 
 
 def custom_gradient(
-    function: Callable[_Arguments, WithGradient],
-) -> Callable[_Arguments, Tensor]:
+    function: Callable[Arguments, WithGradient],
+) -> Callable[Arguments, Tensor]:
     """`keras.ops.custom_gradient` for the type checker: a function that returns the value alone."""
     return ops.custom_gradient(function)
