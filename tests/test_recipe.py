@@ -35,6 +35,7 @@ def test_a_recipe_takes_what_it_does_not_say_from_its_ancestor(tmp_path):
         ("[mixing]\nbabble_share = 1.5", "mixing.babble_share: Expected `float` <= 1.0"),
         ("[mixing]\nsnr_db = [5, -5]", "mixing.snr_db: 5.0 > -5.0"),
         ("[mixing]\nspeed = [0, 1]", "mixing.speed: must be above zero"),
+        ("[mixing]\nnoise_speed = [-1, 1]", "mixing.noise_speed: must be above zero"),
         ("[loss]\nsnr = 0", "loss: every weight is zero"),
         ('[data]\nvalid_list = ""', "data.valid_list: empty, and so is data.rooms_list"),
         ("[train]\nseed = 18446744073709551616", "train.seed: "),

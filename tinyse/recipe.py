@@ -76,6 +76,7 @@ class Mixing(Table, frozen=True):
     equaliser_db: NotNegative = 6.0  # bound of each of four cosines over the spectrum
     speed_share: Share = 0.6
     speed: Range = (0.85, 1.18)
+    noise_speed: Range = (0.85, 1.18)  # wider makes other machines, birds and rooms of recordings
     second_noise_share: Share = 0.35
     babble_share: Share = 0.10
     babble_voices: tuple[Count, Count] = (3, 7)
@@ -267,8 +268,9 @@ def _convert(values: dict[str, Any], path: Path) -> Recipe:
     if not (recipe.data.valid_list or recipe.data.rooms_list):
         what = "data.valid_list: empty, and so is data.rooms_list"
         raise InputError(what, path, "name a list that choices are made on")
-    if recipe.mixing.speed[0] <= 0:
-        raise InputError("mixing.speed: must be above zero", path, "for example [0.87, 1.15]")
+    for key in ("speed", "noise_speed"):
+        if getattr(recipe.mixing, key)[0] <= 0:
+            raise InputError(f"mixing.{key}: must be above zero", path, "for example [0.87, 1.15]")
     return recipe
 
 

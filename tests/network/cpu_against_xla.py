@@ -1,4 +1,7 @@
-"""What our C++ computes against XLA on the same arrays, as JSON: run with Keras on JAX."""
+"""What our C++ computes against XLA on the same arrays, as JSON: run with Keras on JAX.
+
+The argument is the flag of `on_cpu.MACHINES` that the C++ is compiled for.
+"""
 
 import json
 import sys
@@ -140,6 +143,8 @@ def directions() -> float:
 
 
 if __name__ == "__main__":
+    flag = sys.argv[1]
+    on_cpu.MACHINES = {flag: on_cpu.MACHINES[flag]}
     found = loops() | fronts() | integers() | widths()
     found |= {"products": products(), "directions": directions()}
     json.dump(found, sys.stdout)

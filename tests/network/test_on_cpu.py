@@ -11,14 +11,22 @@ import pytest
 
 pytest.importorskip("jax")
 
-CPU = Path("/proc/cpuinfo")
-if not (CPU.exists() and "avx2" in CPU.read_text("utf-8") and shutil.which("g++")):
+from tinyse.network import on_cpu
+
+# The first is what training uses; a processor runs what is compiled for lesser ones too.
+FLAGS = [flag for flag in on_cpu.MACHINES if flag in on_cpu.processor()]
+if not (FLAGS and Path("/proc/cpuinfo").exists() and shutil.which("g++")):
     pytest.skip("needs an x86 processor with AVX2 and a C++ compiler", allow_module_level=True)
 
 
-@pytest.fixture(scope="module")
-def found():
-    command = [sys.executable, "-m", "tests.network.cpu_against_xla"]
+def built_for(flag):
+    slow = [] if flag == FLAGS[0] else [pytest.mark.slow]
+    return pytest.param(flag, marks=slow)
+
+
+@pytest.fixture(scope="module", params=[built_for(flag) for flag in FLAGS])
+def found(request):
+    command = [sys.executable, "-m", "tests.network.cpu_against_xla", request.param]
     environment = os.environ | {"KERAS_BACKEND": "jax"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tinyse.features import RATE
 
 _RUMBLE_HZ = (40.0, 220.0)  # where the spectrum of a rumble has fallen by half
+_KNOCK_HZ = (60.0, 3000.0)
 
 
 def rumble(random: np.random.Generator, samples: int) -> NDArray[np.float32]:
@@ -46,18 +47,27 @@ def tones(random: np.random.Generator, samples: int) -> NDArray[np.float32]:
 
 
 def transients(random: np.random.Generator, samples: int) -> NDArray[np.float32]:
-    """Knocks, clicks and clatter: bursts of coloured noise that die away in 5 to 150 ms."""
+    """Knocks, clicks and clatter: bursts of noise or of one resonance, gone in 5 to 150 ms."""
     sound = np.zeros(samples, np.float32)
     for _ in range(random.integers(1, 9)):
         decay = np.exp(random.uniform(np.log(0.005), np.log(0.15))) * RATE
-        burst = random.standard_normal(int(5 * decay)).astype(np.float32)
-        # Sum or difference of neighbours: a dull or a bright knock.
-        burst[1:] += np.float32(random.uniform(-0.95, 0.95)) * burst[:-1]
+        burst = _struck(random, int(5 * decay))
         burst *= np.exp(-np.arange(len(burst)) / decay).astype(np.float32)
         at = int(random.integers(samples))
         piece = burst[: samples - at]
         sound[at : at + len(piece)] += np.float32(random.uniform(0.2, 1)) * piece
     return _unit(sound)
+
+
+def _struck(random: np.random.Generator, samples: int) -> NDArray[np.float32]:
+    """What a knock sounds like before it dies away: coloured noise, or in half of them a tone."""
+    if random.random() < 0.5:
+        radians = 2 * np.pi * np.exp(random.uniform(*np.log(_KNOCK_HZ))) / RATE
+        return np.sin(np.arange(samples, dtype=np.float32) * np.float32(radians))
+    noise = random.standard_normal(samples).astype(np.float32)
+    # Sum or difference of neighbours: a dull or a bright knock.
+    noise[1:] += np.float32(random.uniform(-0.95, 0.95)) * noise[:-1]
+    return noise
 
 
 def level_curve(random: np.random.Generator, samples: int, bound_db: float) -> NDArray[np.float32]:

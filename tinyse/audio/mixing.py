@@ -24,7 +24,7 @@ from tinyse.audio import disturbances
 from tinyse.audio.rooms import SOURCES, Room, draw_room
 from tinyse.errors import MissingExtra
 from tinyse.features import BINS, HOP, RATE
-from tinyse.recipe import Mixing
+from tinyse.recipe import Mixing, Range
 
 # A row's number must not run into the next step's.
 _ROWS_PER_STEP = 100_000
@@ -80,7 +80,7 @@ class Mixer:
         random = np.random.Generator(np.random.Philox(key=key))
         mixing = self._mixing
         room = self._room(random) if random.random() < mixing.room_share else None
-        speech = _heard(self._cut(self._speech, random, change_speed=True), room, 0)
+        speech = _heard(self._speech_cut(random), room, 0)
         snr = self._snr(random)
         if random.random() < mixing.talker_share:
             noise, snr = self._talkers(random, room), random.uniform(*mixing.talker_snr_db)
@@ -125,9 +125,9 @@ class Mixer:
             voices = int(random.integers(mixing.babble_voices[0], mixing.babble_voices[1] + 1))
             noise = _heard(self._voices(random, voices), room, 1)
         else:
-            noise = _heard(self._cut(self._noise, random, change_speed=True), room, 1)
+            noise = _heard(self._noise_cut(random), room, 1)
         if random.random() < mixing.second_noise_share:
-            noise = _with(random, noise, self._cut(self._noise, random, True), room)
+            noise = _with(random, noise, self._noise_cut(random), room)
         for share, made in (
             (mixing.tone_share, disturbances.tones),
             (mixing.transient_share, disturbances.transients),
@@ -140,11 +140,11 @@ class Mixer:
         """One or two other talkers, and in half of the rows a weaker noise behind them."""
         noise = _heard(self._voices(random, int(random.integers(1, 3))), room, 1)
         if random.random() < 0.5:
-            noise = _with(random, noise, self._cut(self._noise, random, True), room)
+            noise = _with(random, noise, self._noise_cut(random), room)
         return noise
 
     def _voices(self, random: np.random.Generator, count: int) -> NDArray[np.float32]:
-        voices = [_unit_rms(self._cut(self._speech, random, True)) for _ in range(count)]
+        voices = [_unit_rms(self._speech_cut(random)) for _ in range(count)]
         return np.sum(voices, axis=0)
 
     def _wandering(self, random: np.random.Generator, sound: NDArray) -> NDArray[np.float32]:
@@ -153,12 +153,18 @@ class Mixer:
         bound = self._mixing.wandering_db
         return sound * disturbances.level_curve(random, self.samples, bound)
 
+    def _speech_cut(self, random: np.random.Generator) -> NDArray[np.float32]:
+        return self._cut(self._speech, random, self._mixing.speed)
+
+    def _noise_cut(self, random: np.random.Generator) -> NDArray[np.float32]:
+        return self._cut(self._noise, random, self._mixing.noise_speed)
+
     def _cut(
-        self, drawer: _Drawer, random: np.random.Generator, change_speed: bool
+        self, drawer: _Drawer, random: np.random.Generator, speeds: Range
     ) -> NDArray[np.float32]:
         speed = 1.0
-        if change_speed and random.random() < self._mixing.speed_share:
-            speed = random.uniform(*self._mixing.speed)
+        if random.random() < self._mixing.speed_share:
+            speed = np.exp(random.uniform(*np.log(speeds)))
         needed = int(np.ceil(self.samples * speed)) + 64
         for _ in range(_ATTEMPTS):
             cut = drawer.draw(random, needed)

@@ -2,9 +2,9 @@
 
 XLA's products on a CPU run at a fraction of what the processor can do, and its loop over time packs
 the recurrent kernel anew in every step.  `cpu/` holds the code, which is compiled on first use: for
-the tile unit (AMX) where there is one, else for fused multiply-adds (AVX2).  Operands of products
-are rounded to bfloat16, sums and everything element-wise stay float32: the usual mixed precision of
-training.
+the tile unit (AMX), for dot products of pairs (AVX-512 with BF16), else for fused multiply-adds
+(AVX2).  Operands of products are rounded to bfloat16, sums and everything element-wise stay
+float32: the usual mixed precision of training.
 
 Functions and shapes are those of `layers`; `build.fitted` brings a network to widths they take.
 """
@@ -41,7 +41,13 @@ _CALLS = (
 )
 UNITS = 64  # a layer's width must be a multiple of it
 _FLAGS = ("-std=c++17", "-O3", "-ffp-contract=fast", "-shared", "-fPIC", "-pthread", "-w")
-_TILES, _VECTORS = "sapphirerapids", "x86-64-v3"  # what the compiler calls a processor with them
+# What the compiler is told of a processor that has a flag; the first that it has is the fastest.
+MACHINES = {
+    "amx_bf16": ("-march=sapphirerapids",),
+    "avx512_bf16": ("-march=x86-64-v4", "-mavx512bf16"),
+    "avx512bw": ("-march=x86-64-v4",),
+    "avx2": ("-march=x86-64-v3",),
+}
 
 _Shape = tuple[int, ...]
 
@@ -62,8 +68,10 @@ def load() -> ctypes.CDLL:
     )
     if platform.machine().lower() not in ("x86_64", "amd64"):
         raise refused
-    machine = _TILES if _has_tiles() else _VECTORS
-    command = (compiler, *_FLAGS, f"-march={machine}", f"-I{jax.ffi.include_dir()}")
+    machine = next((told for flag, told in MACHINES.items() if flag in processor()), None)
+    if machine is None:
+        raise refused
+    command = (compiler, *_FLAGS, *machine, f"-I{jax.ffi.include_dir()}")
     path = build(command, [_SOURCES / "calls.cc"], ".so", _SOURCES)
     library = ctypes.CDLL(str(path))
     if not library.tinyse_available():
@@ -74,9 +82,10 @@ def load() -> ctypes.CDLL:
     return library
 
 
-def _has_tiles() -> bool:
+def processor() -> str:
+    """What Linux says of it; elsewhere the least flag, and `tinyse_available` decides."""
     cpu = Path("/proc/cpuinfo")
-    return cpu.exists() and "amx_bf16" in cpu.read_text("utf-8")
+    return cpu.read_text("utf-8") if cpu.exists() else "avx2"
 
 
 def _call(

@@ -14,10 +14,16 @@ using Narrow = float;  // rounded to bfloat16
 
 struct Unit {};
 
-inline bool available() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+inline bool available() {
+#if defined(__AVX512F__)
+  return __builtin_cpu_supports("avx512bw");
+#else
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+}
 
 constexpr int kVectors = kTileColumns / kLanes;  // of a panel's row
-constexpr int kBlock = 6;      // rows of the inner block: 6 x 2 sums fill the registers
+constexpr int kBlock = 12 / kVectors;  // rows of the inner block: 12 sums fill the registers
 constexpr int kChunk = 256;    // values along K
 constexpr int kWalk = 96;      // rows whose chunk stays in the second-level cache
 
@@ -78,14 +84,14 @@ __attribute__((noinline)) void inner(const float* left, int64_t row, int64_t ste
     Floats across[kVectors];
 #pragma GCC unroll 2
     for (int v = 0; v < kVectors; ++v) across[v] = load(panel + v * kLanes);
-#pragma GCC unroll 8
+#pragma GCC unroll 12
     for (int r = 0; r < rows; ++r) {
       const Floats value = all(left[r * row]);
 #pragma GCC unroll 2
       for (int v = 0; v < kVectors; ++v) kept[r][v] += value * across[v];
     }
   }
-#pragma GCC unroll 8
+#pragma GCC unroll 12
   for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 2
     for (int v = 0; v < kVectors; ++v) sums[r][v] = kept[r][v];

@@ -1,7 +1,8 @@
 // Matrix products whose operands are rounded to bfloat16 and whose sums are float32: on the tile
-// unit of x86 (AMX) where the compiler is told of one, in fused multiply-adds elsewhere.
+// unit of x86 (AMX) or in dot products of pairs (AVX-512) where the compiler is told of them, in
+// fused multiply-adds elsewhere.
 //
-// Both files define, of the same meaning:
+// Each of the three defines, of the same meaning:
 //
 //     Narrow               what an operand of a product is kept in
 //     Unit                 lives while a thread multiplies
@@ -38,6 +39,11 @@ struct Operand {
 
 #if defined(__AMX_BF16__)
 #include "tiles.h"
+#elif defined(__AVX512BF16__)
+#include "dots.h"
 #else
 #include "fma.h"
+#endif
+#if defined(__AVX512BF16__)
+#include "walk.h"
 #endif
