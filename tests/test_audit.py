@@ -220,7 +220,10 @@ def test_names_and_interface(path):
     assert [layer["name"] for layer in found["layers"]] == ["lstm_0", "lstm_1", "dense_0", "mask"]
 
 
-@pytest.mark.parametrize("text", ["4", "4x", "x4", "0x4", "4x4x4", "-1x2", "four"])
+WRONG_BLOCKS = ["4", "4x", "x4", "0x4", "4x4x4", "-1x2", "four", "9" * 20 + "x4", "4x" + "9" * 5000]
+
+
+@pytest.mark.parametrize("text", WRONG_BLOCKS, ids=lambda text: text[:12])
 def test_a_wrong_block_is_refused(text):
     with pytest.raises(InputError, match="--block: expected ROWSxCOLUMNS"):
         parse_block(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -193,6 +194,19 @@ def test_a_file_that_the_c_kernels_do_not_take_is_heard_on_the_oracle(tmp_path, 
     spectrum = np.random.default_rng(4).normal(0, 1, (9, 257)) + 0j
     _, states, _ = hour._play(enhancer, spectrum)
     assert 0 < states <= 32767
+
+
+def test_what_cannot_be_heard_is_said_before_anything_is_scored(
+    tmp_path, small_model, tiny_corpus, monkeypatch
+) -> None:
+    """The float network could be scored, but the hour runs the file, which is of other weights."""
+    shutil.copytree(small_model, tmp_path / "run")
+    np.savez(tmp_path / "run" / "weights.npz", **float_weights((8,), ()))
+    monkeypatch.setattr("tinyse.evaluate.evaluate", None)
+    words = ["evaluate", tmp_path / "run", "--list", tiny_corpus / "mixtures_test.csv"]
+    words += ["--runtime", "keras_model", "--behaviour"]
+    done = CliRunner().invoke(main, [str(word) for word in words])
+    assert done.exit_code == 2 and "was exported from other weights" in done.stderr
 
 
 def test_the_minute_joins_itself_without_a_seam(tiny_corpus) -> None:

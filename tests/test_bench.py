@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tests.network_maker import integer_network
+from tests.network_maker import float_weights, integer_network
 from tests.sparse_networks import by_magnitude, cut_network
 from tinyse import compiled
 from tinyse.bench import (
     RUNTIMES,
+    STEP,
     bench,
     firmware_figures,
     gated_figures,
@@ -180,6 +182,27 @@ def test_a_tool_is_found_by_any_of_its_names():
         compiled.find_tool(("no-such-tool",), "make x")
 
 
-def test_an_unknown_runtime_is_refused(file):
-    with pytest.raises(InputError, match="unknown runtime"):
-        bench([file], ("abacus",))
+@pytest.mark.parametrize("name", ["abacus", "keras_model"])
+def test_an_unknown_runtime_is_refused(file, name):
+    with pytest.raises(InputError, match=f"unknown runtime '{name}'; use tflm, .*litert_step8"):
+        bench([file], ("oracle", name))
+
+
+def test_what_a_runtime_says_of_every_file_is_kept(tmp_path):
+    pytest.importorskip("ai_edge_litert")
+    files = [tmp_path / "one.tflite", tmp_path / "two.tflite"]
+    for path in files:
+        path.write_bytes(serialise(integer_network((8,), ())))
+    missing = bench(files, ("oracle", STEP))["missing"]
+    assert set(missing) == {STEP}
+    assert missing[STEP].startswith("one: ") and "; two: " in missing[STEP]
+
+
+def test_the_step_graph_is_made_of_the_files_own_weights(file, tmp_path):
+    pytest.importorskip("ai_edge_litert")
+    shutil.copy(file, tmp_path / "my.tflite")
+    shutil.copy(file.parent / "weights.npz", tmp_path)
+    assert open_here(STEP, tmp_path / "my.tflite").name == STEP
+    np.savez(tmp_path / "weights.npz", **float_weights((8,), ()))
+    with pytest.raises(InputError, match=r"has no weights\.npz of its own beside it"):
+        open_here(STEP, tmp_path / "my.tflite")

@@ -18,6 +18,7 @@ from tests.network_maker import float_weights
 from tinyse import __version__
 from tinyse.cli import main
 from tinyse.errors import CheckFailed, InputError, MissingExtra, TinySEError
+from tinyse.files import packaged
 
 LEAVES = [words for words in all_commands() if words != ("data",)]
 
@@ -44,6 +45,33 @@ def test_help(words):
         done = call(*words, option)
         assert done.exit_code == 0 and done.stderr == ""
         assert done.stdout.startswith("Usage: ")
+
+
+def test_a_name_that_is_no_text_fails_no_command(run_folder, tmp_path):
+    folder = tmp_path / os.fsdecode(b"fo\xff")
+    folder.mkdir()
+    shutil.copy(run_folder / "weights.npz", folder)
+    (folder / "recipe.toml").write_text('name = "some"\n')
+    strict = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
+    for words in ((str(folder),), (str(folder), "--force", "--json"), (str(folder / "none"),)):
+        command = [sys.executable, "-m", "tinyse", "export", *words]
+        done = subprocess.run(command, env=strict, capture_output=True, text=True, check=False)
+        assert "Traceback" not in done.stderr
+        assert done.returncode == (2 if "none" in words[0] else 0), done.stderr
+    assert (folder / "model.tflite").exists()
+
+
+def test_a_published_name_is_exported_where_it_is_told_to(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = call("export", "lstm_tiny")
+    assert done.exit_code == 2 and done.stderr == (
+        "error: lstm_tiny: is a published model; name a folder to export into with -o\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+    assert call("export", "lstm_tiny", "-o", "here").exit_code == 0
+    published = packaged("models", "lstm_tiny") / "model.tflite"
+    assert (tmp_path / "here" / "model.tflite").read_bytes() == published.read_bytes()
+    assert call("export", "lstm_none").stderr.startswith("error: lstm_none: cannot be read")
 
 
 def test_version():

@@ -24,6 +24,14 @@ def test_every_profile_has_its_row(small_model):
     assert "sdr_loss_db" not in rows["fused"]
 
 
+def test_no_ratio_is_one_to_another_profile_than_is_said(small_model):
+    table = compare_profiles(small_model, profiles=("fused16x8", "step16x8", "step8"))
+    rows = table["profiles"]
+    assert table["ratios_to"] == "fused16x8" and rows[0]["refused_by"] == ["litert"]
+    assert [row["litert_ratio"] for row in rows] == [None] * 3
+    assert rows[0]["tflm_ratio"] == 1.0 and all(row["tflm_ratio"] for row in rows)
+
+
 def test_quality_on_a_list(small_model, tiny_corpus):
     pytest.importorskip("tensorflow")
     mixtures = tiny_corpus / "mixtures_valid.csv"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -72,11 +74,44 @@ def test_what_was_made_of_a_run_that_is_overwritten_goes(place):
     call(*words, 0.5)
     exported = CliRunner().invoke(main, ["export", "run", "--pack", "native"])
     assert exported.exit_code == 0, exported.output
-    for name in ("evaluate.json", "inspect.json", "bench.json", "notes.txt"):
+    made = ("evaluate.json", "inspect.json", "bench.json", "profile.json", "profile_sram.json")
+    for name in (*made, "log.jsonl", "notes.txt"):
         (place / "run" / name).write_text("{}")
+    for name in ("state", "events", "control"):  # of a run that was trained
+        (place / "run" / name).mkdir()
     call(*words, 0.9, "--force")
     left = {path.name for path in (place / "run").iterdir()}
     assert left == {"levels", "recipe.toml", "run.json", "weights.npz", "notes.txt"}
+
+
+def test_what_lies_where_no_run_says_so_is_not_overwritten_either(place):
+    (place / "run").mkdir()
+    np.savez(place / "run" / "weights.npz", **float_weights((8,), ()))
+    (place / "run" / "profile.json").write_text("{}")
+    words = ["--structure", "weight", "--method", "offline", "-o", "run", "--sparsity", 0.5]
+    assert "run: holds a run already" in call(*words, code=2).stderr
+    call(*words, "--force")
+    assert not (place / "run" / "profile.json").exists()
+
+
+@pytest.mark.parametrize("method", ["offline", "magnitude"])
+def test_a_run_does_not_take_the_place_of_what_it_is_made_from(place, method):
+    words = ["--method", method, *(["--data", place] if method == "magnitude" else [])]
+    words += ["--structure", "weight", "--sparsity", 0.5, "--force", "-o"]
+    before = (place / "float" / "weights.npz").read_bytes()
+    says = "float: holds the network that it is made from; give another folder"
+    assert says in call(*words, "float", code=2).stderr
+    assert says in call(*words, place / "runs" / ".." / "float", code=2).stderr
+    assert (place / "float" / "weights.npz").read_bytes() == before
+    (place / "run" / "levels").mkdir(parents=True)
+    (place / "float").rename(place / "run" / "levels" / "0.5")
+    (place / "float").symlink_to(place / "run" / "levels" / "0.5")
+    assert "run: holds the network" in call(*words, "run", code=2).stderr
+    (place / "teacher").mkdir()
+    np.savez(place / "teacher" / "weights.npz", **float_weights(*SIZES))
+    if method == "magnitude":
+        named = ["--set", "compress.teacher=teacher"]
+        assert "teacher: holds the network" in call(*words, "teacher", *named, code=2).stderr
 
 
 @pytest.mark.parametrize("structure", ["weight", "block:4x4", "block:3x5"])
@@ -139,6 +174,26 @@ def test_survivors_are_solved_for_where_there_is_data(place, tiny_corpus, monkey
     assert np.isin(plain[plain > 0], original).all()
 
 
+def test_energy_is_heard_where_nothing_is_solved_for(place, tiny_corpus, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(place / "cache"))
+    recipe = place / "float" / "recipe.toml"
+    recipe.write_text(RECIPE + "[train]\nframes = 30\n[mixing]\nrooms = 2\n")
+    words = ["--structure", "weight", "--method", "offline", "--data", tiny_corpus, "--no-resolve"]
+    original, shares = float_weights(*SIZES), {}
+    for way in ("table", "energy"):
+        call(*words, "--sparsity", 0.6, "--set", f"compress.share_by={way}", "-o", way)
+        assert not json.loads((place / way / "run.json").read_text())["solved_again"]
+        with np.load(place / way / "weights.npz") as file:
+            found = file["lstm_0/kernel"]
+        assert np.array_equal(found[found != 0], original["lstm_0/kernel"][found != 0])
+        shares[way] = (found == 0).mean()
+    assert abs(shares["energy"] - shares["table"]) > 0.01
+    budget = ["--budget", 30000, "--account", "bound", "--set", "compress.share_by=energy"]
+    call(*words, *budget, "-o", "run")
+    spent = json.loads((place / "run" / "run.json").read_text())["budget"]
+    assert 0.97 * 30000 <= spent["bytes"] <= 30000
+
+
 def test_a_budget_is_kept_after_solving(place, tiny_corpus, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(place / "cache"))
     recipe = place / "float" / "recipe.toml"
@@ -165,6 +220,21 @@ def test_a_budget_in_bytes_is_kept_and_used(place):
     export_model(place / "run", place / "run")
     found = all_accounts(load(place / "run" / "model.tflite"))["bound"]
     assert 0.97 * 30000 <= found <= 30000
+
+
+def test_bytes_of_a_gru_are_those_of_the_form_that_it_has(place):
+    np.savez(place / "float" / "weights.npz", **float_weights((), (32,), gru=(48,)))
+    words = ["--structure", "weight", "--method", "offline", "-o", "run"]
+    call(*words, "--budget", 25000, "--account", "zip")
+    file = export_model(place / "run", place / "run", "step16x8", name="budget")
+    assert 0.97 * 25000 <= all_accounts(load(file))["zip"] <= 25000
+
+
+def test_an_account_that_a_gru_does_not_have_is_refused_before_training(place):
+    np.savez(place / "float" / "weights.npz", **float_weights((), (32,), gru=(48,)))
+    words = ["--structure", "weight", "--budget", 30000, "--account", "native", "-o", "run"]
+    assert "gru_0: GRU in basic operators" in call(*words, "--data", place, code=2).stderr
+    assert not (place / "run").exists()
 
 
 def test_the_run_says_what_it_was_made_from(place):
@@ -194,6 +264,18 @@ REFUSED = {
     "account": (("--structure", "weight", "--budget", 10, "--account", "size"), "use fp32, tflite"),
     "no account": (("--structure", "weight", "--budget", 10), "belong together"),
     "levels": (("--structure", "weight", "--levels", "0.5,many"), "compress.levels"),
+    "a level twice": (
+        ("--structure", "weight", "--levels", "0.5,0.9,0.50000001"),
+        "compress.levels: 2 of them are level 0.5; give each once",
+    ),
+    "a level of one": (
+        ("--structure", "weight", "--levels", "0.5,0.99999999"),
+        "compress.levels: 1 of them are level 1; give each once, to six digits, below 1",
+    ),
+    "shares by hand that come to less": (
+        ("--structure", "weight", "--sparsity", 0.8, "--set", 'compress.budgets={"*"=0.5}'),
+        "compress.budgets: come to a sparsity of 0.5000, asked is 0.8; ask for less",
+    ),
     "key": (
         ("--structure", "weight", "--sparsity", 0.5, "--set", "compress.stps=3"),
         "compress.stps: unknown key, did you mean steps?",
@@ -280,3 +362,49 @@ def test_a_run_is_not_overwritten(place):
     call(*words)
     assert "holds a run already" in call(*words, code=2).stderr
     call(*words, "--force")
+
+
+@pytest.fixture
+def control(monkeypatch):
+    """A trainer in place of the real one: what it was asked, and a kill in its first call."""
+    calls = []
+
+    def train(recipe, data, run, resume=False, force=False, tell=lambda told: None):
+        calls.append((recipe.name, resume, force))
+        run.mkdir(exist_ok=True)
+        (run / "run.json").write_text("{}")
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return {"steps": 7, "valid_si_sdr_gain": 1.5}
+
+    module = types.ModuleType("tinyse.training.loop")
+    module.train = train
+    monkeypatch.setitem(sys.modules, "tinyse.training.loop", module)
+    return calls
+
+
+def test_a_control_that_was_killed_goes_on(place, tiny_corpus, control):
+    words = ["--structure", "unit", "--sparsity", 0.5, "--method", "offline", "-o", "run"]
+    words += ["--no-resolve", "--data", tiny_corpus, "--control"]
+    call(*words, code=130)
+    weights = place / "run" / "weights.npz"
+    pruned = weights.stat().st_mtime_ns
+    call(*words, "--resume")
+    assert weights.stat().st_mtime_ns == pruned
+    assert [(resume, force) for _, resume, force in control] == [(False, False), (True, False)]
+    record = json.loads((place / "run" / "run.json").read_text())
+    assert record["control"]["steps"] == 7 and len(record["levels"]) == 1
+    other = call(*words, "--set", "compress.floor=0.1", "--resume", code=2)
+    assert "was made with another recipe_sha256" in other.stderr
+    call(*words, "--resume", "--force")
+    assert control[-1][1:] == (True, True)
+    call(*words, "--force")  # anew, and so is its control
+    assert control[-1][1:] == (False, True)
+
+
+def test_pruning_that_was_killed_begins_again(place, tiny_corpus, control):
+    (place / "run" / "levels" / "0.5").mkdir(parents=True)
+    words = ["--structure", "unit", "--sparsity", 0.6, "--method", "offline", "-o", "run"]
+    words += ["--no-resolve", "--data", tiny_corpus, "--control", "--resume"]
+    call(*words, code=130)
+    assert [path.name for path in (place / "run" / "levels").iterdir()] == ["0.6"]

@@ -1,8 +1,9 @@
 """Every block of commands in README and docs is run, in order, as it stands.
 
 A block is a fence marked `sh`.  What a page's blocks need lies in a folder: the published models,
-examples, a noisy recording as noisy.wav and noisy.raw, folders of speech and noise.  Blocks of a
-page share that folder.  A comment on the line above a block says what differs:
+examples, a noisy recording as noisy.wav, noisy.raw and where the demo leaves one, folders of speech
+and noise.  Blocks of a page share that folder.  A comment on the line above a block says what
+differs:
 
     <!-- slow -->               run by the slow tests
     <!-- needs: PROGRAM .. -->  skipped where a program is not installed
@@ -98,7 +99,9 @@ def _furnish(folder: Path, corpus: Path) -> None:
             target.parent.mkdir(parents=True)
             shutil.copyfile(path, target)
     samples, rate = soundfile.read(next((folder / "noise").rglob("*.flac")), dtype="int16")
-    soundfile.write(folder / "noisy.wav", samples[:24_000], rate)
+    for place in (folder, folder / "out" / "demo"):  # what make demo leaves
+        place.mkdir(parents=True, exist_ok=True)
+        soundfile.write(place / "noisy.wav", samples[:24_000], rate)
     (folder / "noisy.raw").write_bytes(samples[:24_000].astype("<i2").tobytes())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 
 from tests.conftest import ROOT
 from tinyse.cli import doctor, main
+from tinyse.runtimes.native import COMPILERS
 
 
 @pytest.fixture
@@ -34,6 +36,14 @@ def test_the_extras_that_are_named_bring_what_is_missing() -> None:
     for package, (extra, _) in doctor.OPTIONAL.items():
         wanted = project["optional-dependencies"][extra]
         assert any(re.match(rf"{re.escape(package)}\b(?!-)", line) for line in wanted), package
+
+
+def test_any_compiler_that_the_runtime_takes_will_do(monkeypatch) -> None:
+    assert ("cc", *doctor.INSTEAD["cc"]) == COMPILERS
+    for name in COMPILERS:
+        monkeypatch.setattr(doctor, "which", lambda program, name=name: program == name or None)
+        found = json.loads(CliRunner().invoke(main, ["doctor", "--json"]).output)["programs"]
+        assert found["cc"] and not found["qemu-system-arm"]
 
 
 def test_the_programs_are_those_of_the_make_target() -> None:

@@ -12,6 +12,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 
+from tests.network_maker import float_weights
 from tinyse.cli import main
 from tinyse.enhance import Enhancer, StreamEnhancer, enhancer, find_model, open_enhancer
 from tinyse.enhance.files import enhance_files, plan
@@ -123,6 +124,38 @@ def test_each_sound_starts_from_zero(model) -> None:
 def test_a_block_of_another_size_is_refused() -> None:
     with pytest.raises(InputError, match="expected 256 samples"):
         StreamEnhancer(Enhancer(Fake(), statistics())).block(np.zeros(255))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_samples_that_are_no_numbers_are_refused(value) -> None:
+    through, sound = Enhancer(Fake(), statistics()), np.zeros(1000)
+    sound[700] = value
+    with pytest.raises(InputError, match="sound: holds NaN or infinity"):
+        through.whole(sound)
+    stream = StreamEnhancer(through)
+    stream.block(sound[:HOP])
+    with pytest.raises(InputError, match="sound: holds NaN or infinity"):
+        stream.block(sound[2 * HOP : 3 * HOP])
+
+
+@pytest.mark.parametrize("shape", [(1000, 2), ()])
+def test_a_sound_of_another_shape_is_refused(shape) -> None:
+    with pytest.raises(InputError, match=r"sound: expected samples \[n\]"):
+        Enhancer(Fake(), statistics()).whole(np.zeros(shape))
+
+
+def test_weights_beside_a_file_of_another_name_are_its_own_or_none(model, tmp_path) -> None:
+    named, other = tmp_path / "my.tflite", tmp_path / "other"
+    shutil.copy(model / "model.tflite", named)
+    shutil.copy(model / "weights.npz", tmp_path)
+    assert find_model(named).weights == tmp_path / "weights.npz"
+    other.mkdir()
+    np.savez(other / "weights.npz", **float_weights((8,), ()))
+    shutil.copy(model / "model.tflite", other / "my.tflite")
+    files = find_model(other / "my.tflite")
+    assert files.exported == other / "my.tflite" and files.weights is None
+    (other / "weights.npz").write_bytes(b"no weights at all")
+    assert find_model(other / "my.tflite").weights is None
 
 
 def test_a_bare_file_carries_its_statistics(model, tmp_path) -> None:

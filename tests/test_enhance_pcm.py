@@ -67,6 +67,15 @@ def test_samples_and_bytes_are_each_others_inverse() -> None:
     assert bytes_of(np.array([2.0, -2.0, 1.0])) == bytes_of(np.array([1 - STEP, -1.0, 1 - STEP]))
 
 
+@pytest.mark.parametrize("piece", [1, 5, 12, MOST_BYTES])
+def test_a_wav_header_is_known_however_it_comes(piece) -> None:
+    sink = io.BytesIO()
+    with pytest.raises(InputError, match="is a WAV file"):
+        header = b"RIFF\x24\x00\x00\x00WAVEfmt "
+        enhance_pcm(Pieces(header + bytes(600), piece), sink, Passthrough())
+    assert not sink.getvalue()
+
+
 @pytest.mark.parametrize("samples", LENGTHS)
 def test_nothing_enhanced_is_nothing_changed(samples) -> None:
     assert through(Passthrough(), noise(samples)) == noise(samples)

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from tests.network_maker import float_weights
 from tinyse import metrics
 from tinyse.audio.lists import read_list, render
+from tinyse.behaviour import behaviour
 from tinyse.cli import main
 from tinyse.enhance import models, open_enhancer
 from tinyse.errors import InputError, MissingExtra
@@ -229,6 +230,22 @@ def test_a_list_of_ready_pairs_without_snrs(model, tiny_corpus, tmp_path) -> Non
             soundfile.write(tmp_path / folder / f"{row.id}.wav", samples, 16_000)
     quality = evaluate(model, tmp_path, "oracle", workers=1)["quality"]
     assert quality["rows"] == 3 and quality["by_snr"] == {} and quality["snrs_db"] == []
+
+
+def test_clean_ready_pairs_are_no_noisy_rows(model, tiny_corpus, tmp_path) -> None:
+    mixtures = read_list(tiny_corpus / "mixtures_test.csv")
+    lines = ["id,noisy,clean,snr_db"]
+    for row, snr in zip(mixtures.rows, ("", "5", "clean"), strict=False):
+        mixture = render(mixtures, row)
+        soundfile.write(tmp_path / f"{row.id}_noisy.wav", mixture.mixture, 16_000)
+        soundfile.write(tmp_path / f"{row.id}_clean.wav", mixture.target, 16_000)
+        noisy = "clean" if snr == "clean" else "noisy"
+        lines.append(f"{row.id},{row.id}_{noisy}.wav,{row.id}_clean.wav,{snr}")
+    (tmp_path / "pairs.csv").write_text("\n".join(lines) + "\n")
+    quality = evaluate(model, tmp_path / "pairs.csv", "oracle", workers=1)["quality"]
+    assert quality["rows"] == 2 and set(quality["by_snr"]) == {"5", "clean"}
+    heard = behaviour(model, tmp_path / "pairs.csv", "oracle", minutes=2, workers=1)
+    assert heard["clean"]["rows"] == 1 and heard["level"]["rows"] == 2
 
 
 def test_a_voicebank_folder_is_scored_with_one_command(model, tmp_path) -> None:

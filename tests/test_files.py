@@ -1,12 +1,23 @@
 """Files are written whole or not at all."""
 
 import errno
+import io
 import os
 
+import numpy as np
 import pytest
 
 from tinyse.errors import CheckFailed, InputError, MissingExtra, TinySEError
-from tinyse.files import atomic_file, packaged, read_json, sha256, write_json, write_text
+from tinyse.files import (
+    atomic_file,
+    find_published,
+    packaged,
+    read_json,
+    read_npz,
+    sha256,
+    write_json,
+    write_text,
+)
 
 
 def test_a_text_comes_back_and_leaves_nothing_beside_it(tmp_path):
@@ -71,3 +82,57 @@ def test_errors_know_their_exit_code_and_travel_between_processes():
         assert type(again) is type(error) and str(again) == str(error)
         assert error.exit_code == code
     assert str(TinySEError("what", "where", "do")) == "where: what; do"
+
+
+def at_the_data(data: bytes) -> bytes:
+    """Its first block of deflate has a type that is not there."""
+    name, extra = (int.from_bytes(data[at : at + 2], "little") for at in (26, 28))
+    start = 30 + name + extra
+    return data[:start] + b"\xff" + data[start + 1 :]
+
+
+def in_both_headers(at: int, value: int):
+    """A byte of the member's own header, and that of the directory at the end."""
+
+    def damage(data: bytes) -> bytes:
+        out, directory = bytearray(data), data.index(b"PK\x01\x02")
+        out[at] = out[directory + at + 2] = value
+        return bytes(out)
+
+    return damage
+
+
+DAMAGE = {
+    "deflate": (at_the_data, "invalid block type"),
+    "method": (in_both_headers(8, 98), "compression method is not supported"),
+    "encrypted": (in_both_headers(6, 1), "encrypted"),
+    "half": (lambda data: data[: len(data) // 2], ""),
+}
+
+
+@pytest.mark.parametrize("which", DAMAGE)
+def test_a_damaged_compressed_npz_is_one_line(tmp_path, which):
+    damage, says = DAMAGE[which]
+    file, path = io.BytesIO(), tmp_path / "a.npz"
+    np.savez_compressed(file, a=np.arange(300))
+    path.write_bytes(file.getvalue())
+    assert read_npz(path, "is no a.npz", "write it again")["a"].sum() == 44_850
+    assert read_npz(path, "is no a.npz", "write it again", ("b",)) == {}
+    path.write_bytes(damage(file.getvalue()))
+    with pytest.raises(InputError, match=rf"a\.npz: is no a\.npz \(.*{says}"):
+        read_npz(path, "is no a.npz", "write it again")
+
+
+def test_one_array_is_no_npz(tmp_path):
+    with (tmp_path / "a.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(InputError, match=r"is no a\.npz"):
+        read_npz(tmp_path / "a.npz", "is no a.npz", "write it again")
+
+
+def test_a_published_model_is_found_by_name_or_folder(tmp_path):
+    assert find_published("lstm_256") == find_published(packaged("models", "lstm_256"))
+    with pytest.raises(InputError, match=r"nobody: there is no such published model; use lstm_256"):
+        find_published("nobody")
+    with pytest.raises(InputError, match=r"holds no metrics\.json"):
+        find_published(tmp_path)

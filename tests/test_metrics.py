@@ -205,7 +205,7 @@ def test_a_missing_package_names_its_extra(monkeypatch, measure, package) -> Non
 def test_equal_differences_have_an_interval_of_no_width() -> None:
     found = paired_interval(np.full(60, 0.25), [f"s{n % 9}" for n in range(60)])
     assert (found.low, found.mean, found.high) == (0.25, 0.25, 0.25)
-    assert found.groups == 9 and found.trustworthy
+    assert found.groups == 9
 
 
 def test_the_interval_is_the_same_for_any_order_and_names() -> None:
@@ -227,7 +227,7 @@ def test_the_interval_has_the_width_that_theory_says() -> None:
     assert found.high - found.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.05)
     # Groups that agree within count as one: the interval of 4 groups is far wider.
     clustered = paired_interval(np.repeat([1.0, 2.0, 3.0, 4.0], 100), np.repeat(list("abcd"), 100))
-    assert clustered.high - clustered.low > 1.5 and not clustered.trustworthy
+    assert clustered.high - clustered.low > 1.5 and clustered.groups == 4
 
 
 @pytest.mark.parametrize(("values", "groups"), [([], []), ([1.0], []), ([1.0], ["a", "b"])])

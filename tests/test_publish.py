@@ -170,6 +170,63 @@ def test_an_unfinished_run_is_refused(run, tmp_path, tiny_corpus) -> None:
     assert not (tmp_path / "small").exists()
 
 
+UNFIT = {
+    "no seed": ({"valid_si_sdr_gain": 7.5}, "", r"run\.json: has no seed"),
+    "no figures": ([], "", "not the record of a run"),
+    "offline": ({"method": "offline"}, "", "was pruned offline"),
+    "GRU": (RECORD, "gru = [8]", "has GRU layers"),
+}
+
+
+@pytest.mark.parametrize("which", UNFIT)
+def test_what_cannot_be_published_is_said_before_anything_is_scored(
+    run, tmp_path, tiny_corpus, monkeypatch, which
+) -> None:
+    record, key, why = UNFIT[which]
+    (run / "run.json").write_text(json.dumps(record))
+    recipe = run / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace("lstm = [24]", f"lstm = [24]\n{key}"))
+    if which == "offline":
+        (run / "log.jsonl").unlink()
+    monkeypatch.setattr(publishing, "evaluate", None)
+    with pytest.raises(InputError, match=why):
+        publish(run, tmp_path / "x" / "y", read_list(tiny_corpus / "mixtures_test.csv"))
+    assert not (tmp_path / "x").exists()
+
+
+def test_no_file_is_replaced_without_force_and_none_of_other_weights_stays(
+    run, tmp_path, tiny_corpus, without_tensorflow
+) -> None:
+    folder, listed = tmp_path / "small", read_list(tiny_corpus / "mixtures_test.csv")
+    folder.mkdir()
+    for name in ("recipe.toml", "bench.json", "model.tsb", "profile_u55.json", "notes.txt"):
+        (folder / name).write_text("mine")
+    with pytest.raises(InputError, match=r"recipe\.toml: already exists; give --force"):
+        publish(run, folder, listed, minutes=2)
+    assert all(path.read_text() == "mine" for path in folder.iterdir())
+    publish(run, folder, listed, force=True, minutes=2)
+    assert {path.name for path in folder.iterdir()} == {*publishing.WRITTEN, "notes.txt"}
+
+
+def test_a_place_that_cannot_be_written_is_said_first(run, tmp_path, tiny_corpus) -> None:
+    (tmp_path / "file").write_text("")
+    listed = read_list(tiny_corpus / "mixtures_test.csv")
+    with pytest.raises(InputError, match=r"file: cannot be written \(is no folder\)"):
+        publish(run, tmp_path / "file" / "small", listed)
+
+
+def test_a_fault_of_measuring_is_not_one_of_the_folder(
+    run, tmp_path, tiny_corpus, monkeypatch
+) -> None:
+    def broken(*arguments, **options):
+        raise ConnectionResetError("a worker is gone")
+
+    monkeypatch.setattr(publishing, "evaluate", broken)
+    with pytest.raises(ConnectionResetError):
+        publish(run, tmp_path / "new" / "x", read_list(tiny_corpus / "mixtures_test.csv"))
+    assert not (tmp_path / "new").exists()
+
+
 def test_the_command_takes_several_lists_and_says_what_does_not_hold(
     run, tmp_path, tiny_corpus, without_tensorflow, monkeypatch
 ) -> None:

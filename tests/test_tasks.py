@@ -14,7 +14,7 @@ import pytest
 
 from tests.clusters import SAFE, wait_for
 from tinyse.errors import InputError, MissingExtra, TinySEError
-from tinyse.tasks import map_tasks
+from tinyse.tasks import cores_each, map_tasks
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -70,6 +70,18 @@ def test_workers_are_other_processes_with_one_numeric_thread(monkeypatch) -> Non
     assert os.getpid() not in {pid for pid, _ in found}
     assert {threads for _, threads in found} == {"1"}
     assert "OMP_NUM_THREADS" not in os.environ
+
+
+def test_workers_may_have_more_threads(monkeypatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    (found,) = map_tasks(process, range(1), workers=4, apart=True, threads=3)
+    assert found[0] != os.getpid() and found[1] == "3"
+
+
+@pytest.mark.parametrize(("workers", "each"), [(1, 8), (3, 2), (8, 1), (9, 1)])
+def test_cores_are_shared_out(monkeypatch, workers, each) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    assert cores_each(workers) == each
 
 
 @pytest.mark.parametrize("workers", [1, 2])

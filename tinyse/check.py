@@ -1,10 +1,10 @@
 """The regression gate: a fresh export of a published model against its metrics.json.
 
 Compared are the file's bytes, the arena that TFLM hands out, and the SDR of the fresh file: on
-the embedded recording always, on a part of each recorded list where its audio is there.  Of the C
-runtime on emulated Cortex-M, instructions per frame, flash, arena and stack must not grow by more
-than 1 %.  `measured` and `gated_figures` take the same figures when a model is published, so both
-sides are one code.
+the embedded recording always, on a part of each recorded list where its audio is there.  The
+published file and its weights must be those that the manifest names.  Of the C runtime on emulated
+Cortex-M, instructions per frame, flash, arena and stack must not grow by more than 1 %.  `measured`
+and `gated_figures` take the same figures when a model is published, so both sides are one code.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from tinyse.audio.lists import MixtureList, read_list
 from tinyse.audio.synth import demo_mixture
 from tinyse.bench import gated_figures
 from tinyse.enhance import open_enhancer
+from tinyse.enhance.models import WEIGHTS
 from tinyse.errors import InputError
 from tinyse.evaluate import evaluate
-from tinyse.export import export_model
-from tinyse.files import packaged, read_json
+from tinyse.export import MANIFEST, MODEL, export_model
+from tinyse.files import find_published, read_bytes, read_json, sha256
 from tinyse.metrics import sdr
 
 EMBEDDED = "embedded"  # the recording that the project can always make
@@ -53,22 +54,17 @@ def measured(model: Path, lists: list[MixtureList]) -> dict[str, Any]:
 
 
 def check(
-    name: str,
+    name: Path | str,
     data: Path | None = None,
     notice: Callable[[str], None] = lambda line: None,
 ) -> list[dict[str, Any]]:
-    """Export the published model `name` anew and compare it; one dict a figure.
+    """Export a published model, a name or a folder, anew and compare it; one dict a figure.
 
     Each has `figure`, `published`, `fresh`, `tolerance` and `holds`.  A recorded list that is not
     in the folder `data`, or is another than was recorded, is named to `notice` and left out; so is
     the C runtime where its compiler or emulator is not installed.
     """
-    folder = packaged("models", name)
-    if not folder.is_dir():
-        known = sorted(path.parent.name for path in packaged("models").glob("*/metrics.json"))
-        raise InputError(
-            "there is no such published model", name, f"use {', '.join(known) or 'none'}"
-        )
+    folder = find_published(name)
     path = folder / "metrics.json"
     published = read_json(path)
     with _figures_of(path):
@@ -79,8 +75,26 @@ def check(
         file = export_model(folder, Path(place), profile)
         fresh = measured(file, lists)
         cores = gated_figures(file, notice) if on_boards else {}
+        rows = _bytes(folder, file)
     with _figures_of(path):
-        return _compared(expected, tolerance, fresh, cores)
+        return rows + _compared(expected, tolerance, fresh, cores)
+
+
+def _bytes(folder: Path, file: Path) -> list[dict[str, Any]]:
+    """Whether the published files are what they were exported from and what is exported now."""
+    old, new = read_bytes(folder / MODEL), read_bytes(file)
+    other = sum(a != b for a, b in zip(old, new, strict=False)) + abs(len(old) - len(new))
+    rows = [_row(f"bytes of {MODEL} that a fresh export has otherwise", 0, other, 0)]
+    manifest = read_json(folder / MANIFEST)
+    with _figures_of(folder / MANIFEST):
+        exported = {
+            MODEL: manifest["files"][MODEL]["sha256"],
+            WEIGHTS: manifest["source"]["weights"],
+        }
+    for name, digest in exported.items():
+        same = sha256(folder / name) == digest
+        rows.append(_row(f"{name} other than {MANIFEST} says", 0, int(not same), 0))
+    return rows
 
 
 @contextlib.contextmanager

@@ -2,7 +2,8 @@
 
     tflite_bytes, arena_bytes            of the file, of TFLM's arena
     operators, refused_by                in the file; the runtimes that will not run it
-    tflm_ratio, litert_ratio             time of a frame over that of the first profile there
+    tflm_ratio, litert_ratio             time of a frame over that of the first profile; none where
+                                         the runtime refuses that one
     sdr_loss_db, sdr_loss_db_p95         float network minus the file on TFLM: mean, 95th of 100
 
 Profiles take turns, block by block, so a ratio holds on a busy machine.
@@ -72,14 +73,14 @@ def _open(file: Path) -> dict[str, Runtime]:
 
 
 def _ratios(opened: dict[str, dict[str, Runtime]], name: str) -> dict[str, float]:
-    """Time of each profile on a runtime over that of the first one."""
+    """Time of each profile on a runtime over that of the first one, where that runs there."""
+    if name not in next(iter(opened.values())):
+        return {}
     runtimes = []
     for profile, found in opened.items():
         if name in found:
             found[name].name = profile  # what `timed` tells them apart by
             runtimes.append(found[name])
-    if not runtimes:
-        return {}
     return {row["runtime"]: row["against_first"] for row in timed(runtimes)}
 
 

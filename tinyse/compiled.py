@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import hashlib
 import os
 import platform
@@ -9,10 +11,10 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tinyse.errors import TinySEError
+from tinyse.errors import MachineFault, TinySEError
 from tinyse.files import cache_folder
 
 
@@ -33,18 +35,43 @@ class MissingTool(TinySEError):
         return type(self), (self.tool, self.package)
 
 
+class NoCache(MachineFault, MissingTool):
+    """The system keeps or loads nothing compiled where the cache lies (exit 3)."""
+
+    def __init__(self, place: object, reason: str) -> None:
+        self.place, self.reason = place, reason
+        remedy = "set XDG_CACHE_HOME to a folder that can be written and may hold programs"
+        TinySEError.__init__(self, f"cannot be used for what is compiled ({reason})", place, remedy)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.place, self.reason)
+
+
 def build(command: Sequence[str], sources: Sequence[Path], suffix: str, headers: Path) -> Path:
     """The output of `command SOURCES -o OUTPUT`, made once for the same sources and headers.
 
     headers : folder whose headers the sources may include
+
+    Raises DoesNotCompile, and NoCache where the cache folder cannot be written.
     """
     digest = hashlib.sha256("\0".join((*command, *_compiler(command[0]))).encode())
     included = (path for kind in ("h", "inc", "ld") for path in headers.rglob(f"*.{kind}"))
     for path in sorted({*sources, *included}):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     target = cache_folder() / "compiled" / f"{digest.hexdigest()[:24]}{suffix}"
-    if target.exists():
-        return target
+    with _in_cache():
+        if not target.exists():
+            _make(command, sources, target)
+    return target
+
+
+def load_library(path: Path) -> ctypes.CDLL:
+    """The shared library that `build` made; NoCache where the system loads none from there."""
+    with _in_cache():
+        return ctypes.CDLL(str(path))
+
+
+def _make(command: Sequence[str], sources: Sequence[Path], target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as place:
         made = Path(place) / target.name
@@ -55,7 +82,14 @@ def build(command: Sequence[str], sources: Sequence[Path], suffix: str, headers:
             remedy = f"for all it says: {shlex.join(arguments)}"
             raise DoesNotCompile(f"does not compile: {said.strip()}", command[0], remedy)
         os.replace(made, target)
-    return target
+
+
+@contextlib.contextmanager
+def _in_cache() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:  # a folder that cannot be written, or lies where nothing may run
+        raise NoCache(cache_folder(), error.strerror or str(error)) from error
 
 
 def _compiler(program: str) -> tuple[str, ...]:
@@ -66,8 +100,8 @@ def _compiler(program: str) -> tuple[str, ...]:
 
 
 def find_tool(names: Sequence[str], package: str) -> str:
-    """The first of these programs that is there; MissingTool names how to get the last."""
+    """The first of these programs that is there; MissingTool names them, and how to get one."""
     for name in names:
         if name and shutil.which(name):
             return name
-    raise MissingTool(names[-1], package)
+    raise MissingTool(" or ".join(filter(None, names)), package)

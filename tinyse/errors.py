@@ -46,6 +46,17 @@ class InputError(TinySEError):
     exit_code = 2
 
 
+class MachineFault(TinySEError):
+    """The machine or its files failed, not what was asked of them (exit 1 unless it says another).
+
+    One run of many that meets it says nothing about its settings.
+    """
+
+
+class Unavailable(MachineFault, InputError):
+    """A file cannot be read or written, or memory is short (exit 2)."""
+
+
 class ResumeRefused(InputError):
     """A run was begun as another one than it would go on as (exit 2)."""
 

@@ -1,7 +1,7 @@
 """Run or published model -> `model.tflite` and `manifest.json`; and the golden vectors of a file.
 
-Only `weights.npz` enters: no data, no Keras, no converter.  The same weights give the same bytes
-on every machine, and the manifest holds no time of day.
+Only `weights.npz` and a name enter: no data, no Keras, no converter.  The same of both give the
+same bytes on every machine, and the manifest holds no time of day.
 """
 
 from __future__ import annotations

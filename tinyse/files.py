@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import shutil
+import struct
 import tempfile
+import tokenize
 import tomllib
-from collections.abc import Iterator
+import zipfile
+import zlib
+from collections.abc import Container, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from tinyse.errors import InputError
+from tinyse.errors import InputError, Unavailable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def cache_folder() -> Path:
@@ -26,7 +34,7 @@ def atomic_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """Open a temporary binary file beside `path`; on success sync it and rename it to `path`.
 
     If the body raises, or the disk is full, the temporary file is removed and `path` is as it was.
-    Raises InputError if the folder cannot be written or the disk is full.
+    Raises Unavailable if the folder cannot be written or the disk is full.
     """
     path = Path(path)
     temporary = None
@@ -42,7 +50,7 @@ def atomic_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
         os.replace(temporary, path)
         temporary = None
     except OSError as error:
-        raise InputError(
+        raise Unavailable(
             f"cannot be written ({error.strerror or error})",
             path,
             "check the folder and the free space",
@@ -98,12 +106,12 @@ def clear(folder: Path, *names: str) -> None:
 
 
 def read_bytes(path: str | os.PathLike) -> bytes:
-    """All of `path`; InputError if it is missing or cannot be read."""
+    """All of `path`; Unavailable if it is missing or cannot be read."""
     try:
         return Path(path).read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"cannot be read ({reason})", path, "check the path") from error
+        raise Unavailable(f"cannot be read ({reason})", path, "check the path") from error
 
 
 def read_json(path: str | os.PathLike) -> Any:
@@ -128,6 +136,31 @@ def read_toml(path: str | os.PathLike, remedy: str = "see docs/formats.md") -> d
         raise InputError(f"is not TOML ({error})", path, remedy) from error
 
 
+# What zip, its decompressors and NumPy say of damaged files.
+_DAMAGED = (
+    *(ValueError, TypeError, AttributeError, KeyError, EOFError, OSError, MemoryError),
+    *(RuntimeError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
+
+
+def read_npz(
+    path: str | os.PathLike, fault: str, remedy: str, names: Container[str] | None = None
+) -> dict[str, NDArray]:
+    """The arrays of an .npz in its order, all or those of `names`.
+
+    Raises InputError with `fault`, as "is no checkpoint", and `remedy` for a file that is none.
+    """
+    import numpy as np
+
+    data = io.BytesIO(read_bytes(path))  # NumPy leaves a path it cannot use open
+    try:
+        # Of another kind of file NumPy gives an array, or an object without `with`.
+        with np.load(data, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files if names is None or name in names}
+    except _DAMAGED as error:
+        raise InputError(f"{fault} ({error})", path, remedy) from error
+
+
 def sha256(path: str | os.PathLike) -> str:
     """Hex SHA-256 of a file's bytes."""
     digest = hashlib.sha256()
@@ -147,3 +180,15 @@ def packaged(*parts: str) -> Path:
     here = Path(__file__).resolve().parent
     inside = here / "data" / Path(*parts)
     return inside if inside.exists() else here.parent / Path(*parts)
+
+
+def find_published(name: str | os.PathLike) -> Path:
+    """The folder of a published model, by its path or its name; InputError where there is none."""
+    folder = Path(name) if Path(name).is_dir() else packaged("models", str(name))
+    if not folder.is_dir():
+        known = sorted(path.parent.name for path in packaged("models").glob("*/metrics.json"))
+        what, remedy = "there is no such published model", f"use {', '.join(known) or 'none'}"
+        raise InputError(what, name, remedy)
+    if not (folder / "metrics.json").is_file():
+        raise InputError("holds no metrics.json", folder, "give a published model")
+    return folder

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
-from zipfile import BadZipFile
-
-import numpy as np
 
 from tinyse.errors import InputError
-from tinyse.files import packaged, read_bytes, write_together
+from tinyse.files import packaged, read_bytes, read_npz, write_together
 from tinyse.pack.files import SOURCES, native_files
 from tinyse.tflite.check import load
 
@@ -48,11 +44,8 @@ def _frames(model: Path, width: int) -> bytes:
     golden = model.parent / "golden.npz"
     if not golden.exists():
         return bytes(50 * width)
-    data = io.BytesIO(read_bytes(golden))  # NumPy leaves a path it cannot use open
-    try:
-        with np.load(data) as arrays:
-            return arrays["features_q"].tobytes()
-    # Of a file that is no npz at all NumPy gives an array, or an object without `with`.
-    except (ValueError, EOFError, AttributeError, TypeError, KeyError, BadZipFile) as error:
-        remedy = "publish the model again"
-        raise InputError(f"is no golden.npz ({error})", golden, remedy) from error
+    fault, remedy = "is no golden.npz", "publish the model again"
+    arrays = read_npz(golden, fault, remedy, ("features_q",))
+    if "features_q" not in arrays:
+        raise InputError(f"{fault} (features_q is missing)", golden, remedy)
+    return arrays["features_q"].tobytes()

@@ -14,10 +14,9 @@ README.md                                      the card, made from the JSON file
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -30,18 +29,31 @@ from tinyse.audit import inspect
 from tinyse.behaviour import MINUTES, behaviour
 from tinyse.bench import gated_figures
 from tinyse.check import TOLERANCE, measured
-from tinyse.enhance import read_normalisation
+from tinyse.enhance import open_enhancer, read_normalisation
 from tinyse.errors import InputError
 from tinyse.evaluate import FLOAT, PEERS, TWIN, evaluate
-from tinyse.export import MANIFEST, export_model, golden
-from tinyse.files import packaged, read_bytes, read_json, sha256, write_bytes, write_json
+from tinyse.export import MANIFEST, MODEL, export_model, golden
+from tinyse.files import (
+    clear,
+    find_published,
+    packaged,
+    read_bytes,
+    read_json,
+    sha256,
+    write_bytes,
+    write_json,
+    write_together,
+)
 from tinyse.pack.files import native_bytes
+from tinyse.quant.weights import made_of_weights
 from tinyse.recipe import Network, Recipe, read_recipe
-from tinyse.report.card import find_published, write_card
+from tinyse.report.card import CARD, write_card
 from tinyse.tflite.check import load
 
 SCHEMA = 1
 COPIED = ("recipe.toml", "run.json", "log.jsonl", "weights.npz")
+WRITTEN = (*COPIED, MODEL, MANIFEST, "golden.npz", "metrics.json", CARD)
+NEEDED = ("seed", "valid_si_sdr_gain")  # of run.json
 METRICS = ("sdr", "si_sdr", "snr", "estoi")
 SEED = ("sdr", "si_sdr")
 _GOLDEN_FRAMES, _GOLDEN_FROM = 50, 40  # the first frames of a row are near silence
@@ -70,17 +82,21 @@ def publish(
     notice : is told what was left out for want of a tool
     seeds : finished runs of the same recipe with other seeds; the best of all by validation takes
         the place of `run`
+
+    Raises InputError, and writes nothing, for what is no finished run of training, a folder that
+    cannot be written and, without `force`, one that holds a file of those above.
     """
     runs = [run, *seeds]
     for each in runs:
         _refuse_unfinished(each)
     run, *seeds = _best_first(runs)
-    if (folder / "metrics.json").exists() and not force:
-        raise InputError("is published already", folder, "give --force to replace it")
+    _refuse_place(folder, force)
     names = [listed.name for listed in (mixtures, *others)]
     if len(set(names)) < len(names):
         raise InputError("two lists of one name", ", ".join(names), "give each once")
-    with _unfinished(folder) as place:
+    with tempfile.TemporaryDirectory() as elsewhere:
+        place = Path(elsewhere) / folder.resolve().name  # which the model is called after
+        place.mkdir(exist_ok=True)
         for name in COPIED:
             write_bytes(place / name, read_bytes(run / name))
         file = export_model(place, place)
@@ -97,13 +113,41 @@ def publish(
         write_golden(file, mixtures, place / "golden.npz")
         write_json(place / "metrics.json", metrics)
         write_card(place)
+        write_together({folder / name: read_bytes(place / name) for name in WRITTEN})
+    # What was made of the weights that lay there before would pass for these weights'.
+    clear(folder, *(name for name in made_of_weights(folder) if name not in WRITTEN))
     return metrics
 
 
+def _refuse_place(folder: Path, force: bool) -> None:
+    """InputError for a folder that cannot be written, or has in it what would be: said early."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        why = "no permission" if there.is_dir() else "is no folder"
+        raise InputError(f"cannot be written ({why})", there, "give another folder")
+    for name in WRITTEN:
+        if (folder / name).exists() and not force:
+            raise InputError("already exists", folder / name, "give --force to replace it")
+
+
 def _refuse_unfinished(run: Path) -> None:
+    """InputError for a folder that is no finished run of training, or of what publish exports."""
+    record = read_json(run / "run.json") if (run / "run.json").is_file() else {}
+    if not isinstance(record, dict):
+        raise InputError("is not the record of a run", run / "run.json", "give a finished run")
+    if record.get("method") == "offline":
+        what = "was pruned offline, and no validation says how good it is"
+        raise InputError(what, run, "publish a run of training, or of another --method")
     for name in COPIED:
         if not (run / name).is_file():
-            raise InputError(f"has no {name}", run, "finish the run first")
+            raise InputError(f"has no {name}", run, "give the folder of a finished run")
+    missing = [key for key in NEEDED if not isinstance(record.get(key), int | float)]
+    if missing:
+        what = f"has no {' and no '.join(missing)}"
+        raise InputError(what, run / "run.json", "give the folder of a finished run")
+    if read_recipe(run / "recipe.toml").network.gru:
+        what = "has GRU layers, and what is published is a fused file, which has no operator for it"
+        raise InputError(what, run, "export it with --profile step16x8")
 
 
 def _best_first(runs: list[Path]) -> list[Path]:
@@ -179,23 +223,6 @@ def _seed_line(run: dict[str, Any], result: dict[str, Any], file: Path) -> dict[
         "sdr_loss": result["against"]["sdr_loss"],
         "bytes": file.stat().st_size,
     }
-
-
-@contextlib.contextmanager
-def _unfinished(folder: Path) -> Iterator[Path]:
-    """A folder of the same name elsewhere, whose files go to `folder` when the body is done."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as place:
-            inside = Path(place) / folder.name
-            inside.mkdir()
-            yield inside
-            folder.mkdir(exist_ok=True)
-            for path in sorted(inside.iterdir()):
-                os.replace(path, folder / path.name)
-    except OSError as error:
-        what = f"cannot be written ({error.strerror or error})"
-        raise InputError(what, folder, "check the folder and the free space") from error
 
 
 def _reference(folder: Path) -> str:
@@ -288,12 +315,11 @@ def with_file_figures(
     inspected, cores = inspect(file), gated_figures(file, notice)
     found = metrics | {
         "sparsity": inspected["sparsity"],
-        "bytes": inspected["bytes"],
+        "bytes": _before_bound(inspected["bytes"], _native(file)),
         "macs": inspected["macs"],
         "tolerance": TOLERANCE,
     }
     if cores:
-        found["bytes"] = _before_bound(inspected["bytes"], native_bytes(load(file).network))
         found["memory"] = found["memory"] | {
             f"native_{part}": cores["cortex_m4"][f"{part}_bytes"]
             for part in ("flash", "arena", "stack")
@@ -305,6 +331,14 @@ def with_file_figures(
     return found
 
 
+def _native(file: Path) -> dict[str, int]:
+    """The accounts of the C runtime, which need no board; none where no kernel takes the file."""
+    try:
+        return native_bytes(load(file).network)
+    except InputError:
+        return {}
+
+
 def _before_bound(accounts: dict[str, int], more: dict[str, int]) -> dict[str, int]:
     """Accounts of bytes and `more` of them; the bound stands last."""
     rest = {name: count for name, count in accounts.items() if name != "bound"}
@@ -314,14 +348,24 @@ def _before_bound(accounts: dict[str, int], more: dict[str, int]) -> dict[str, i
 def refresh(name: str | Path, notice: Callable[[str], None]) -> dict[str, Any]:
     """Measure a published model's file again, but not its sound; returns metrics.json.
 
-    Rewrites `with_file_figures` of metrics.json, and the card.  Quality is kept, so the file must
-    be the one that was scored.
+    Rewrites `with_file_figures` of metrics.json, its arena on TFLM, and the card.  Quality is kept,
+    so the file must be the one that was scored; figures of emulated cores are not, so their tools
+    must be here.
     """
     folder = find_published(name)
     metrics, file = read_json(folder / "metrics.json"), folder / "model.tflite"
     if sha256(file) != read_json(folder / MANIFEST)["files"]["model.tflite"]["sha256"]:
         raise InputError("is not the file that was measured", file, "publish the run again")
-    metrics = with_file_figures(metrics, file, notice)
+    left_out: list[str] = []
+    metrics = with_file_figures(metrics, file, left_out.append)
+    if left_out and "instructions" in metrics:
+        what = f"has figures that cannot be taken here ({left_out[0]})"
+        raise InputError(what, folder / "metrics.json", "refresh it where they can")
+    for line in left_out:
+        notice(line)
+    arena = {"tflm_arena": open_enhancer(file, "tflm").runtime.info.arena_bytes}
+    metrics["memory"] |= arena
+    metrics["check"] |= arena | {"tflite": file.stat().st_size}
     write_json(folder / "metrics.json", metrics)
     write_card(folder, force=True)
     return metrics
@@ -329,7 +373,7 @@ def refresh(name: str | Path, notice: Callable[[str], None]) -> dict[str, Any]:
 
 def write_golden(file: Path, mixtures: MixtureList, path: Path) -> None:
     """Golden vectors of 50 frames inside the first noisy row of a list, else its first row."""
-    noisy = (row for row in mixtures.rows if row.snr_db is not None)
+    noisy = (row for row in mixtures.rows if not row.is_clean)
     row = next(noisy, mixtures.rows[0])
     spectrum = features.stft(render(mixtures, row).mixture)
     frames = read_normalisation(file).features(spectrum)

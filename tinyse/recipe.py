@@ -167,6 +167,11 @@ class Compress(Table, frozen=True):
     integral: NotNegative = 0.02
     proportional: NotNegative = 0.3
 
+    @property
+    def hears(self) -> bool:
+        """Whether `offline` asks mixtures for something, where it is given data."""
+        return self.resolve or self.share_by == "energy"
+
 
 class Recipe(Table, frozen=True):
     name: Name  # of the run's folder and of the model
@@ -178,6 +183,11 @@ class Recipe(Table, frozen=True):
     loss: Loss = Loss()
     export: Export = Export()
     compress: Compress | None = None  # of a compressed run
+
+
+def level_name(sparsity: float) -> str:
+    """Name of a level, which its folder, its run and the log's readers have in common."""
+    return f"{sparsity:g}"
 
 
 def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
@@ -255,11 +265,10 @@ def _convert(values: dict[str, Any], path: Path) -> Recipe:
         recipe = msgspec.convert(values, Recipe)
     except msgspec.ValidationError as error:
         raise InputError(_explain(str(error)), path, "see docs/formats.md for the keys") from error
-    for table in (recipe.mixing,):
-        for key in table.__struct_fields__:
-            value = getattr(table, key)
-            if isinstance(value, tuple) and not -math.inf < value[0] <= value[1] < math.inf:
-                raise InputError(f"mixing.{key}: {value[0]} > {value[1]}", path, "write low, high")
+    for key in recipe.mixing.__struct_fields__:
+        value = getattr(recipe.mixing, key)
+        if isinstance(value, tuple) and not -math.inf < value[0] <= value[1] < math.inf:
+            raise InputError(f"mixing.{key}: {value[0]} > {value[1]}", path, "write low, high")
     if not recipe.network.lstm + recipe.network.gru:
         what = "network.lstm: Expected `array` of length >= 1, or one in network.gru"
         raise InputError(what, path, "give it a layer")
@@ -268,6 +277,11 @@ def _convert(values: dict[str, Any], path: Path) -> Recipe:
     if not (recipe.data.valid_list or recipe.data.rooms_list):
         what = "data.valid_list: empty, and so is data.rooms_list"
         raise InputError(what, path, "name a list that choices are made on")
+    names = [level_name(level) for level in recipe.compress.levels] if recipe.compress else []
+    for name in names:
+        if names.count(name) > 1 or float(name) == 1:
+            what = f"compress.levels: {names.count(name)} of them are level {name}"
+            raise InputError(what, path, "give each once, to six digits, below 1")
     for key in ("speed", "noise_speed"):
         if getattr(recipe.mixing, key)[0] <= 0:
             raise InputError(f"mixing.{key}: must be above zero", path, "for example [0.87, 1.15]")

@@ -23,7 +23,7 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import Any, TypeVar
 
-from tinyse.errors import InputError, MissingExtra, TinySEError
+from tinyse.errors import InputError, MachineFault, MissingExtra
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -32,8 +32,12 @@ Progress = Callable[[int, int], None]  # done, all
 _RAY = "ray://"
 _RETRIES = 3  # of an item whose worker or machine died
 _AHEAD = 4  # items a worker has waiting: enough never to idle, few to undo after an error
-# One thread of BLAS and TensorFlow a worker: processes are the parallelism here.
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
+# One thread of BLAS, TensorFlow and XLA a worker, unless it is to have more: processes are the
+# parallelism here.
+_THREADS = (
+    *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
+    *("TF_NUM_INTRAOP_THREADS", "NPROC"),
+)
 
 
 def map_tasks(
@@ -43,14 +47,15 @@ def map_tasks(
     workers: int | None = None,
     progress: Progress | None = None,
     apart: bool = False,
+    threads: int = 1,
 ) -> list[Result]:
     """`[function(item) for item in items]`, in `workers` processes (default: one a core).
 
     `function` must be picklable: a module's function, or a `functools.partial` of one.  With one
-    worker or one item it runs in this process, unless it is to run `apart`: a worker has one thread
-    in its numeric libraries, which this process may not have.  The first error ends everything and
-    is raised here as itself; Ctrl-C ends the workers too.  `progress(done, all)` is called after
-    each item, in this process.
+    worker or one item it runs in this process, unless it is to run `apart`: a worker has `threads`
+    threads in its numeric libraries, which this process may not have (nor the tasks of a cluster).
+    The first error ends everything and is raised here as itself; Ctrl-C ends the workers too.
+    `progress(done, all)` is called after each item, in this process.
     """
     refuse_place(where, workers)
     items = list(items)
@@ -58,8 +63,13 @@ def map_tasks(
         return _told(_on_ray(function, items, where, workers), len(items), progress)
     workers = min(workers or os.cpu_count() or 1, len(items))
     alone = workers <= 1 and not (apart and items)
-    results = _here(function, items) if alone else _in_pool(function, items, workers)
+    results = _here(function, items) if alone else _in_pool(function, items, workers, threads)
     return _told(results, len(items), progress)
+
+
+def cores_each(workers: int) -> int:
+    """Cores of this machine for each of so many workers, at least one."""
+    return max(len(os.sched_getaffinity(0)) // workers, 1)
 
 
 def refuse_place(where: str, workers: int | None = None) -> None:
@@ -89,7 +99,7 @@ def _here(function: Callable[[Item], Result], items: list[Item]) -> Iterator[Res
 
 
 def _in_pool(
-    function: Callable[[Item], Result], items: list[Item], workers: int
+    function: Callable[[Item], Result], items: list[Item], workers: int, threads: int
 ) -> Iterator[Result]:
     pool = ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), initializer=_begin_worker
@@ -97,14 +107,14 @@ def _in_pool(
     waiting: deque[Future[Result]] = deque()
     rest = iter(items)
     try:
-        with _one_thread_each():
+        with _threads_each(threads):
             waiting.extend(pool.submit(function, item) for item in islice(rest, workers * _AHEAD))
         while waiting:
             result = waiting.popleft().result()
             waiting.extend(pool.submit(function, item) for item in islice(rest, 1))
             yield result
     except BrokenProcessPool as error:
-        raise TinySEError(
+        raise MachineFault(
             "a worker process died",
             "workers",
             "give it more memory or --workers 1; a script of your own calls this only under"
@@ -147,7 +157,7 @@ def _on_ray(
             raise error.cause from error  # the function's own error
         except ray.exceptions.RayError as error:
             what = f"a worker died {_RETRIES + 1} times ({type(error).__name__})"
-            raise TinySEError(what, address, "give it more memory, or begin again") from error
+            raise MachineFault(what, address, "give it more memory, or begin again") from error
 
 
 def _in_flight(
@@ -210,9 +220,9 @@ def _end_with_parent() -> None:
 
 
 @contextlib.contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Worker processes start with one thread in their numeric libraries; ours stays as it was."""
-    added = {name: "1" for name in _THREADS if name not in os.environ}
+def _threads_each(count: int) -> Iterator[None]:
+    """Worker processes start with so many in their numeric libraries; ours stays as it was."""
+    added = {name: str(count) for name in _THREADS if name not in os.environ}
     os.environ.update(added)
     try:
         yield

@@ -1,5 +1,7 @@
 """A corpus is decoded once, exactly, and an interval that its file does not hold is refused."""
 
+import shutil
+
 import numpy as np
 import pytest
 import soundfile
@@ -29,6 +31,19 @@ def test_the_second_call_decodes_nothing(tiny_corpus, monkeypatch):
     first = pools.decode(corpus)
     monkeypatch.setattr(pools, "_decode", None)
     assert pools.decode(corpus) == first
+
+
+def test_files_that_have_changed_are_decoded_again(tiny_corpus, tmp_path):
+    """The manifest names paths and lengths alone: neither tells one sound from another."""
+    folder = shutil.copytree(tiny_corpus, tmp_path / "corpus")
+    before, kept_noise = pools.decode(read_manifest(folder / "manifest.csv")).load()
+    file = min((folder / "train" / "speech").iterdir())
+    sound, rate = soundfile.read(file, dtype="int16")
+    soundfile.write(file, sound[::-1], rate)
+    speech, noise = pools.decode(read_manifest(folder / "manifest.csv")).load()
+    np.testing.assert_array_equal(speech.samples[: len(sound)], sound[::-1])
+    assert len(speech.samples) == len(before.samples)
+    np.testing.assert_array_equal(noise.samples, kept_noise.samples)
 
 
 def test_an_interval_past_the_end_of_its_file_is_refused(tiny_corpus, tmp_path):

@@ -112,6 +112,33 @@ def test_demand_has_one_channel_of_each_place(fill, tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["TRAIN", "TEST", "SPEECH", "NOISE", "DATA"])
+def test_a_folder_in_capitals_is_not_demand_yet(fill, tmp_path, name):
+    folder = fill(f"{name}/ch01.wav", f"{name}/ch02.wav")
+    with pytest.raises(InputError, match="known shapes"):
+        prepare([folder], tmp_path / "manifest.csv")
+
+
+def test_demand_among_the_noise_of_another_corpus_is_not_all_of_it(fill, tmp_path):
+    """Nor is more than a channel of it taken: they are of one recording, and would be apart."""
+    folder = fill(
+        "clean/reader_01_0.wav", "clean/reader_02_0.wav", "noise/DKITCHEN/ch01.wav",
+        "noise/DKITCHEN/ch02.wav", "noise/rain.wav",
+    )  # fmt: skip
+    corpus = prepare([folder], tmp_path / "manifest.csv", valid=0, test=0)
+    assert {i.source for i in corpus.intervals} == {"dns"} and len(corpus.select("speech")) == 2
+    assert {(i.path, i.noise_class) for i in corpus.select("noise")} == {
+        ("corpus/noise/DKITCHEN/ch01.wav", "dkitchen"), ("corpus/noise/rain.wav", "rain"),
+    }  # fmt: skip
+
+
+def test_a_shape_without_its_files_is_said_of_the_folder(fill, tmp_path):
+    folder = fill("DKITCHEN/ch02.wav")
+    with pytest.raises(InputError, match="corpus: looks like demand, and holds none of its files"):
+        prepare([folder], tmp_path / "manifest.csv")
+    assert not (tmp_path / "manifest.csv").exists()
+
+
 def test_plain_folders_group_by_speaker_folder_or_file(fill, tmp_path):
     folder = fill(
         "s/anna/1.flac", "s/anna/2.flac", "s/84-121123-0001.flac", "n/rain.wav", "n/a.opus"

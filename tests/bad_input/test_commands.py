@@ -310,7 +310,7 @@ def test_the_float_runtime_on_bad_weights(place, refused, damage, says):
         (("evaluate", "run"), "--list"),
         (("evaluate", "run", "--list", "corpus/test"), "folder without ready pairs"),
         (("check", "nobody"), "no such published model"),
-        (("check", "run"), "no such published model"),
+        (("check", "run"), "holds no metrics.json"),
         (("card", "run"), "metrics.json"),
         (("publish", "corpus", "--list", "corpus/mixtures_test.csv"), "recipe.toml"),
         (("publish", "run", "--list", "corpus/mixtures_test.csv", "-o", "new"), "run.json"),

@@ -92,6 +92,8 @@ def test_a_run_that_was_made_otherwise_is_not_resumed(refused, place):
 def test_offline_has_nothing_to_resume(refused):
     says = "--resume: offline trains nothing to go on with"
     refused("compress", "run", *WEIGHT, "--sparsity", 0.5, *OFFLINE, "--resume", says=says)
+    named = ("--set", "compress.method=offline", "-o", "out")
+    refused("compress", "run", *WEIGHT, "--sparsity", 0.5, *named, "--resume", says=says)
 
 
 def test_a_run_without_weights_is_not_finished(refused, place):

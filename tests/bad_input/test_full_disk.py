@@ -83,8 +83,8 @@ def run(arguments, room):
     ids=" ".join,
 )
 def test_a_folder_that_cannot_be(place, refused, arguments):
-    for name in ("run.json", "log.jsonl"):
-        (place / "run" / name).write_text("{}\n")
+    (place / "run" / "run.json").write_text('{"seed": 1, "valid_si_sdr_gain": 1.0}\n')
+    (place / "run" / "log.jsonl").write_text("{}\n")
     refused(*arguments)
 
 

@@ -25,6 +25,27 @@ SHADES = """(() => {
 })()"""
 
 
+SOURCE = "document.getElementById('source').textContent"
+PROBLEM = "document.getElementById('problem').textContent"
+# A microphone that is given when the test says so; what was opened is kept to be looked at.
+ASKING = """(() => {
+  const devices = navigator.mediaDevices, open = devices.getUserMedia.bind(devices);
+  const Context = window.AudioContext;
+  window.contexts = 0;
+  window.tracks = [];
+  window.asked = [];
+  window.AudioContext = class extends Context {
+    constructor(options) { super(options); window.contexts++; }
+  };
+  devices.getUserMedia = async options => {
+    await new Promise((given, refused) => window.asked.push({ given, refused }));
+    const stream = await open(options);
+    window.tracks.push(...stream.getTracks());
+    return stream;
+  };
+})()"""
+
+
 def frames_past(count: int) -> str:
     return f"Number(document.getElementById('frames').textContent) > {count}"
 
@@ -32,6 +53,31 @@ def frames_past(count: int) -> str:
 def press(page: Page, key: str) -> None:
     event = f"new KeyboardEvent('keydown', {{ key: '{key}', bubbles: true }})"
     page.evaluate(f"document.body.dispatchEvent({event})")
+
+
+def click(page: Page, button: str) -> None:
+    page.evaluate(f"document.getElementById('{button}').click()")
+
+
+def drop(page: Page, folder: Path) -> None:
+    """Drops tone.wav, which is made in `folder`, on the page."""
+    soundfile.write(folder / "tone.wav", 0.3 * np.sin(np.arange(44_100) / 5), 44_100)
+    data = base64.b64encode((folder / "tone.wav").read_bytes()).decode()
+    page.evaluate(f"""(() => {{
+      const bytes = Uint8Array.from(atob("{data}"), letter => letter.charCodeAt(0));
+      const dataTransfer = new DataTransfer();
+      dataTransfer.items.add(new File([bytes], "tone.wav", {{ type: "audio/wav" }}));
+      document.body.dispatchEvent(new DragEvent("drop", {{ dataTransfer, bubbles: true }}));
+    }})()""")
+
+
+def silent(page: Page) -> bool:
+    """Whether no frame is sent any more."""
+    page.evaluate("new Promise(done => setTimeout(done, 300))")  # what was on its way
+    count = "document.getElementById('frames').textContent"
+    before = page.evaluate(count)
+    page.evaluate("new Promise(done => setTimeout(done, 300))")
+    return page.evaluate(count) == before
 
 
 @pytest.fixture(scope="module")
@@ -92,16 +138,69 @@ def test_the_switch_works_while_sound_runs(page) -> None:
 
 
 def test_a_dropped_file_is_played_in_place_of_the_microphone(page, tmp_path) -> None:
-    soundfile.write(tmp_path / "tone.wav", 0.3 * np.sin(np.arange(44_100) / 5), 44_100)
-    data = base64.b64encode((tmp_path / "tone.wav").read_bytes()).decode()
-    page.evaluate(f"""(() => {{
-      const bytes = Uint8Array.from(atob("{data}"), letter => letter.charCodeAt(0));
-      const dataTransfer = new DataTransfer();
-      dataTransfer.items.add(new File([bytes], "tone.wav", {{ type: "audio/wav" }}));
-      document.body.dispatchEvent(new DragEvent("drop", {{ dataTransfer, bubbles: true }}));
-    }})()""")
+    drop(page, tmp_path)
     page.wait_for(frames_past(40))
-    assert page.evaluate("document.getElementById('source').textContent") == "tone.wav"
+    assert page.evaluate(SOURCE) == "tone.wav"
+
+
+def test_a_file_takes_the_place_of_a_microphone_that_is_being_asked_for(page, tmp_path) -> None:
+    hint = page.evaluate(SOURCE)
+    page.evaluate(ASKING)
+    for _ in range(2):  # a double click
+        click(page, "microphone")
+    page.wait_for("asked.length == 1")
+    assert not page.evaluate("document.getElementById('stop').disabled")
+    drop(page, tmp_path)
+    page.wait_for(f"{SOURCE} == 'tone.wav'")
+    page.evaluate("asked[0].given()")
+    page.wait_for("tracks.length == 1 && tracks[0].readyState == 'ended'")
+    page.wait_for(frames_past(10))
+    assert page.evaluate(f"{SOURCE} == 'tone.wav' && contexts == 1")
+    click(page, "stop")
+    assert page.evaluate(SOURCE) == hint and silent(page)
+
+
+def test_a_microphone_that_is_given_after_the_end_is_let_go(page, browser, address) -> None:
+    page.evaluate(ASKING)
+    for ends in ("stop", "socket"):
+        click(page, "microphone")
+        page.wait_for("asked.length == 1")
+        if ends == "stop":
+            click(page, "stop")
+        else:
+            browser.open(address)
+            page.wait_for(f"{PROBLEM}.includes('taken over')")
+        page.evaluate("asked.pop().given()")
+        page.wait_for("tracks.length && tracks.every(track => track.readyState == 'ended')")
+        assert page.evaluate("document.getElementById('stop').disabled") and silent(page)
+        page.evaluate("tracks = []")
+    assert page.evaluate("[...document.getElementsByName('model')].every(input => input.disabled)")
+
+
+def test_a_microphone_that_is_refused_or_goes_away_is_said(page) -> None:
+    page.evaluate(ASKING)
+    click(page, "microphone")
+    page.wait_for("asked.length == 1")
+    page.evaluate("asked.pop().refused(new DOMException('Permission denied', 'NotAllowedError'))")
+    page.wait_for(f"{PROBLEM} == 'Microphone cannot be used: Permission denied'")
+    assert page.evaluate("document.getElementById('stop').disabled")
+    click(page, "microphone")
+    page.wait_for("asked.length == 1")
+    page.evaluate("asked.pop().given()")
+    page.wait_for(frames_past(5))
+    page.evaluate("tracks[0].dispatchEvent(new Event('ended'))")
+    page.wait_for(f"{PROBLEM}.includes('Microphone has ended')")
+    assert silent(page)
+
+
+def test_a_microphone_that_cannot_be_connected_is_let_go(page) -> None:
+    page.evaluate(ASKING)
+    page.evaluate("MediaStreamAudioSourceNode = class { constructor() { throw Error('no'); } }")
+    click(page, "microphone")
+    page.wait_for("asked.length == 1")
+    page.evaluate("asked.pop().given()")
+    page.wait_for(f"{PROBLEM} == 'Microphone cannot be used: no'")
+    assert page.evaluate("tracks.every(track => track.readyState == 'ended')")
 
 
 def test_a_file_that_is_no_sound_is_said(page) -> None:
@@ -133,6 +232,14 @@ def test_what_does_not_hold_real_time_is_said(page, monkeypatch) -> None:
     says = "document.getElementById('problem').textContent"
     page.wait_for(f"{says}.includes('small on oracle does not hold real time')")
     page.wait_for("!document.getElementById('lost').textContent.startsWith('none')")
+    page.wait_for(f"{says}.includes('takes longer than the 16 ms')")
+    page.evaluate("""(() => {
+      window.changes = 0;
+      const observer = new MutationObserver(found => { window.changes += found.length; });
+      observer.observe(document.getElementById("problem"), { childList: true, subtree: true });
+    })()""")
+    page.evaluate("new Promise(done => setTimeout(done, 1000))")
+    assert page.evaluate("changes") == 0  # a screen reader would read each of them aloud
     press(page, "0")
     page.wait_for("document.getElementById('problem').hidden")
 

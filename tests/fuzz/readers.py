@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import re
 import resource
@@ -125,6 +126,7 @@ def readers(folder: Path) -> dict[str, Callable[[], Reader]]:
         "hardware": _hardware,
         "tflite": _tflite,
         "sweep": _sweep,
+        "weights": _weights,
     }
 
 
@@ -232,6 +234,27 @@ def _sweep() -> Reader:
         "[halving]\nleast_steps = 10\nfactor = 2\n"
     )
     return Reader(".toml", (whole.encode(), halving.encode()), read_plan, text=True)
+
+
+def _weights() -> Reader:
+    from tests.network_maker import float_weights
+    from tinyse.evaluate.lines import stored_floor
+    from tinyse.quant import read_weights
+    from tinyse.report.matrices import read_layers
+
+    arrays = float_weights((3,), (4,), 6, 2) | {"floor/gains": np.ones(257, np.float32)}
+    whole = []
+    for save in (np.savez_compressed, np.savez):
+        file = io.BytesIO()
+        save(file, **arrays)
+        whole.append(file.getvalue())
+
+    def read(path: Path) -> None:
+        read_layers(path)
+        stored_floor(path)
+        read_weights(path)
+
+    return Reader(".npz", tuple(whole), read)
 
 
 def problem(reader: Reader, path: Path, data: bytes) -> str | None:

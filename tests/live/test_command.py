@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from urllib.parse import urlsplit
 
 import pytest
 from click.testing import CliRunner
@@ -15,8 +16,13 @@ from tinyse.cli import main
 
 pytest.importorskip("websockets")
 
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
-def test_the_address_is_printed_and_ctrl_c_ends_it(small_model) -> None:
+from tinyse.live.server import LEAVING
+
+
+def test_the_address_is_printed_and_ctrl_c_ends_it_and_its_page(small_model) -> None:
     command = [sys.executable, "-m", "tinyse", "live", str(small_model), "--no-browser", "--json",
                "--runtime", "oracle"]  # fmt: skip
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -26,14 +32,21 @@ def test_the_address_is_printed_and_ctrl_c_ends_it(small_model) -> None:
         address = json.loads(program.stdout.readline())["address"]
         with urllib.request.urlopen(address, timeout=10) as page:
             assert b"<title>tinyse live</title>" in page.read()
-        program.send_signal(signal.SIGINT)
+        parts = urlsplit(address)
+        url, origin = f"ws://{parts.netloc}{parts.path}socket", f"http://{parts.netloc}"
+        with connect(url, origin=origin, compression=None) as page:
+            assert '"hello"' in page.recv(10)
+            program.send_signal(signal.SIGINT)
+            with pytest.raises(ConnectionClosed) as closed:
+                page.recv(10)
+            assert closed.value.rcvd.code == LEAVING
         assert program.stderr.read() == "stopped\n"
     assert program.returncode == 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
-    [(("nowhere",), "there is no such model"), (("--runtime", "tpu"), "no runtime opens a model"),
+    [(("nowhere",), "there is no such model"), (("--runtime", "tpu"), "unknown runtime 'tpu'; use"),
      (("--port", "70000"), "--port")],
 )  # fmt: skip
 def test_bad_input_is_one_line(small_model, arguments, says) -> None:

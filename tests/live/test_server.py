@@ -10,7 +10,9 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -24,9 +26,9 @@ from websockets.sync.client import ClientConnection, connect
 from tests.live.serving import served
 from tinyse.enhance.pcm import FRAME_BYTES, bytes_of
 from tinyse.errors import InputError, MissingExtra
-from tinyse.live import LiveServer
+from tinyse.live import LiveServer, server
 from tinyse.live.messages import HEADER, MOST_BYTES
-from tinyse.live.server import AHEAD_S, PAGE, REFUSED, REPLACED, TEXT_FRAMES, Allowance
+from tinyse.live.server import AHEAD_S, COSTS_S, GONE_S, PAGE, REFUSED, REPLACED, Allowance
 
 FRAME = bytes_of(np.linspace(-0.5, 0.5, 256))
 CHOOSE = '{"type": "choose", "model": "small", "runtime": "oracle"}'
@@ -207,18 +209,93 @@ def test_a_flood_is_survived(address) -> None:
         assert ended.is_set()
 
 
+def blocked(page: ClientConnection, seconds: float = 0.5) -> None:
+    """Sends, and reads nothing, until the server has not read for so long either."""
+    page.socket.settimeout(seconds)
+    with contextlib.suppress(TimeoutError):
+        while True:
+            page.socket.sendall(b"\x82\xfe\x02\x00" + bytes(4) + FRAME)
+
+
+@contextlib.contextmanager
+def silent(address: str) -> Iterator[ClientConnection]:
+    """A page that reads little more than the greeting, and whose system keeps little for it."""
+    parts = urlsplit(address)
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    raw.connect((parts.hostname, parts.port))
+    with opened(address, sock=raw, max_queue=1, ping_interval=None) as page:
+        page.recv(10)
+        yield page
+
+
+def test_a_page_that_reads_nothing_holds_up_no_other_and_no_end(offers, monkeypatch) -> None:
+    monkeypatch.setattr(server, "AHEAD_S", 1e9)  # or the test would take as long as its sound
+    monkeypatch.setattr(server, "GONE_S", 60)  # no ping comes to help
+    with contextlib.ExitStack() as pages:
+        with served(offers) as address:
+            blocked(pages.enter_context(silent(address)))
+            assert works(address)
+            blocked(pages.enter_context(silent(address)))
+            began = time.monotonic()
+        assert time.monotonic() - began < 20
+
+
+def test_a_page_that_reads_nothing_is_forgotten(offers, monkeypatch) -> None:
+    monkeypatch.setattr(server, "AHEAD_S", 1e9)
+    with served(offers) as address, silent(address) as page:
+        monkeypatch.setattr(server, "GONE_S", 0.2)
+        with pytest.raises(ConnectionError):
+            blocked(page, 30)
+
+
+def test_a_page_that_vanishes_is_forgotten_after_ten_seconds(offers, monkeypatch) -> None:
+    """As live.js tells it: the ping, and as long again for its answer."""
+    assert 2 * GONE_S == 10
+    monkeypatch.setattr(server, "GONE_S", 0.1)
+    with served(offers) as address:
+        parts, received = urlsplit(address), b""
+        with socket.create_connection((parts.hostname, parts.port), timeout=10) as vanished:
+            asked = {"Host": parts.netloc, "Origin": f"http://{parts.netloc}",
+                     "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
+                     "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="}  # fmt: skip
+            lines = [f"GET {parts.path}socket HTTP/1.1", *map(": ".join, asked.items()), "", ""]
+            vanished.sendall("\r\n".join(lines).encode())
+            while data := vanished.recv(4096):
+                received += data
+    assert b"ping timeout" in received
+    assert "/ping timeout/" in (Path(server.__file__).parent / "page" / "live.js").read_text()
+
+
 def test_a_page_may_run_two_seconds_ahead_and_no_more() -> None:
     now = [100.0]
     allowance = Allowance(lambda: now[0])
-    assert [allowance.wait_s(1) for _ in range(125)] == pytest.approx([0.0] * 125)
-    waits = []
-    for _ in range(50):
-        waits.append(allowance.wait_s(1))
-        now[0] += waits[-1]
-    assert sum(waits) == pytest.approx(50 * 0.016)
-    now[0] += 3600  # an idle hour is no credit
-    assert allowance.wait_s(int(AHEAD_S / 0.016)) == pytest.approx(0)
-    assert allowance.wait_s(TEXT_FRAMES) == pytest.approx(TEXT_FRAMES * 0.016)
+    for message in (FRAME, CHOOSE):
+        cost_s = COSTS_S[type(message)]
+        for _ in range(2):
+            at_once = int(AHEAD_S / cost_s)
+            assert [allowance.wait_s(message) for _ in range(at_once)] == [0.0] * at_once
+            waits = []
+            for _ in range(50):
+                waits.append(allowance.wait_s(message))
+                now[0] += waits[-1]
+            assert sum(waits) == pytest.approx((50 + at_once) * cost_s - AHEAD_S)
+            now[0] += 3600  # an idle hour is no credit
+
+
+def test_switches_and_a_fast_sound_card_cost_a_steady_sound_nothing() -> None:
+    """A page that keeps real time is never held up, however long and however often it chooses."""
+    now = [100.0]
+    allowance, waits = Allowance(lambda: now[0]), []
+    for frame in range(225_000):  # an hour
+        now[0] += 0.016 * (1 - 100e-6)
+        waits.append(allowance.wait_s(FRAME))
+        if frame % 50 == 0 and frame < 20 * 50:
+            waits.append(allowance.wait_s(CHOOSE))
+        if frame % 10_000 == 0:
+            now[0] += 1  # a pause of ours; what came in it comes at once
+            waits += [allowance.wait_s(FRAME) for _ in range(62)]
+    assert set(waits) == {0.0}
 
 
 def test_a_port_that_is_taken_is_said(address, offers) -> None:

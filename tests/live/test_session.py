@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 
 from tinyse.enhance import open_enhancer
 from tinyse.enhance.pcm import FRAME_BYTES, bytes_of, samples_of
-from tinyse.errors import InputError
+from tinyse.errors import InputError, MissingExtra
 from tinyse.features import HOP
 from tinyse.live import find_offers
+from tinyse.live import offers as offers_room
 from tinyse.live.messages import HEADER, BadMessage, read_text
 from tinyse.live.session import JUDGED, PAST, Session
 from tinyse.live.session import time as session_time
@@ -140,5 +142,20 @@ def test_models_of_one_name_stay_apart(small_model) -> None:
 def test_a_runtime_that_is_not_there_is_told(small_model) -> None:
     offers = find_offers([small_model], ["oracle", "nonsense"])
     assert offers.runtimes == ("oracle",) and "unknown runtime" in offers.missing["nonsense"]
-    with pytest.raises(InputError, match="no runtime opens a model"):
+    with pytest.raises(InputError, match="unknown runtime 'nonsense'; use"):
         find_offers([small_model], ["nonsense"])
+
+
+def test_a_run_that_is_not_exported_is_told_what_to_do(small_model, tmp_path) -> None:
+    shutil.copy(small_model / "weights.npz", tmp_path)
+    with pytest.raises(InputError, match="run tinyse export on it"):
+        find_offers([tmp_path])
+
+
+def test_where_no_runtime_is_installed_doctor_is_named(small_model, monkeypatch) -> None:
+    def absent(*_):
+        raise MissingExtra("tflite-micro", "tflm")
+
+    monkeypatch.setattr(offers_room, "open_enhancer", absent)
+    with pytest.raises(InputError, match=r"no runtime opens a model: .*; install one: tinyse doc"):
+        find_offers([small_model], ["tflm"])

@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("jax")
 
+from tinyse.compiled import DoesNotCompile
 from tinyse.network import on_cpu
 
 # The first is what training uses; a processor runs what is compiled for lesser ones too.
@@ -60,3 +61,52 @@ def test_orthogonalised_directions_are_close(found):
 def test_layers_of_any_width_take_the_loops(found):
     assert found["loops"] == 2
     assert found["widened"] < 0.05
+
+
+def fresh(monkeypatch, build):
+    """`_built` with another `build`, and the flags that it tried."""
+    tried = []
+
+    def told(command, *_):
+        flag = next(x for x, words in on_cpu.MACHINES.items() if set(words) <= set(command))
+        tried.append((flag, command))
+        return build(flag)
+
+    monkeypatch.setattr(on_cpu, "build", told)
+    monkeypatch.setattr(on_cpu, "processor", lambda: " ".join(on_cpu.MACHINES))
+    monkeypatch.setattr(on_cpu.ctypes, "CDLL", lambda path: Library(path))
+    return tried
+
+
+class Library:
+    """A build; the tile unit's is refused by the system."""
+
+    def __init__(self, path):
+        self.tinyse_available = lambda: int("amx" not in path)
+
+
+def test_a_tile_unit_that_the_system_refuses_leaves_the_next_best(monkeypatch):
+    fresh(monkeypatch, lambda flag: flag)
+    assert on_cpu._built()[0] == "avx512_bf16"
+
+
+def test_a_compiler_that_does_not_know_a_processor_leaves_the_next_best(monkeypatch):
+    def build(flag):
+        if flag != "avx2":
+            raise DoesNotCompile("does not compile: bad value", "g++")
+        return flag
+
+    tried = fresh(monkeypatch, build)
+    assert on_cpu._built()[0] == "avx2"
+    assert [flag for flag, _ in tried] == list(on_cpu.MACHINES)
+    fresh(monkeypatch, lambda flag: build(""))
+    with pytest.raises(DoesNotCompile):
+        on_cpu._built()
+
+
+def test_another_version_of_jax_is_built_anew(monkeypatch):
+    tried = fresh(monkeypatch, lambda flag: "avx2")
+    on_cpu._built()
+    monkeypatch.setattr(on_cpu.jax, "__version__", "0.0.1")
+    on_cpu._built()
+    assert tried[0][1] != tried[1][1]

@@ -18,7 +18,6 @@ from tinyse.pack.decode import (
     encode,
     encoded_size,
     is_decode,
-    load_decode,
     write_decode,
 )
 from tinyse.quant import PROFILES, IntegerNetwork, quantise_for, read_weights, same
@@ -54,7 +53,7 @@ def test_every_weight_comes_back_and_tflm_computes_the_same_bytes(text, sparsity
     assert len(packed.data) < len(file.data)
     path = tmp_path / "packed.tflite"
     path.write_bytes(packed.data)
-    back = load_decode(path)
+    back = check_decode(path.read_bytes(), path)
     assert write_decode(back) == packed
     assert same(back.network, file.network) and back.data == packed.data
     x = frames(600, 1, 40)
@@ -211,7 +210,7 @@ def test_a_damaged_file_is_refused_by_the_tensor(tmp_path):
     with pytest.raises(
         InputError, match=r"damaged.tflite: dense_0/kernel: \d+ values for \d+ bits"
     ):
-        load_decode(path)
+        check_decode(path.read_bytes(), path)
     with pytest.raises(InputError, match="unsupported operator CUSTOM TFLM_DECODE"):
         load(path)
 

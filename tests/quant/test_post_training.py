@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from tests.network_maker import features, float_forward, float_weights
-from tinyse.quant import Quantisation, quantise_network, r12, read_weights
+from tinyse.errors import InputError
+from tinyse.quant import Quantisation, quantise_for, quantise_network, r12, read_weights
+from tinyse.runtimes import open_runtime
 from tinyse.runtimes.oracle import Oracle
 from tinyse.tflite.check import check_bytes
 from tinyse.tflite.write import serialise
@@ -67,6 +69,38 @@ def test_silent_weights_and_ranges_still_give_a_file_that_runs(tmp_path):
     arrays["mask/bias"] += np.float32(3)
     network = check_bytes(serialise(quantised(tmp_path, arrays))).network
     assert Oracle(network).step(np.zeros(6, np.int8)).shape == (2,)
+
+
+@pytest.mark.parametrize("runtime", ["oracle", "tflm"])
+@pytest.mark.parametrize("profile", ["fused", "step16x8"])
+@pytest.mark.parametrize("dense", [(), (4,)], ids=["behind an LSTM", "behind a silent layer"])
+def test_outputs_without_weights_keep_their_bias(tmp_path, runtime, profile, dense):
+    if runtime == "tflm":
+        pytest.importorskip("tflite_micro")
+    arrays = float_weights((16,), dense, 6, 3)
+    arrays |= {key: np.zeros_like(value) for key, value in arrays.items() if "dense" in key}
+    arrays["mask/kernel"][:, :2] = 0
+    arrays["mask/bias"][:2] = -5, 5
+    arrays["range/mask/logits"] = np.float32([-5.5, 5.5])
+    np.savez(tmp_path / "weights.npz", **arrays)
+    network = quantise_for(read_weights(tmp_path / "weights.npz"), "test", profile)
+    (tmp_path / "model.tflite").write_bytes(serialise(network, profile))
+    opened = open_runtime(runtime, tmp_path / "model.tflite")
+    mask = network.output.dequantise(opened.run(network.input.quantise(features(3, 1, 6))))
+    assert np.abs(mask[:, :2] - 1 / (1 + np.exp([5, -5]))).max() <= 2.0**-8
+
+
+@pytest.mark.parametrize(("bias", "holds"), [(-31.0, True), (33.0, False)])
+def test_a_bias_beyond_the_steps_of_weights_that_are_zero_is_refused(tmp_path, bias, holds):
+    arrays = float_weights((8, 4), (), 6, 2)
+    arrays["lstm_1/kernel"][:, :4] = 0
+    arrays["lstm_1/bias"][1] = bias
+    if holds:
+        steps = quantised(tmp_path, arrays).layers[1].biases[0][1]
+        assert steps * 2.0**-23 == bias
+        return
+    with pytest.raises(InputError, match="lstm_1/bias: 33 is more than the steps"):
+        quantised(tmp_path, arrays)
 
 
 def test_the_integer_network_is_near_the_float_one(tmp_path):

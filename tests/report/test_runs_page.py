@@ -124,6 +124,58 @@ def test_a_level_takes_the_documents_of_its_run(runs) -> None:
     assert "quality/sdr_loss" not in entries["unmeasured / 0.8"]
 
 
+@pytest.mark.parametrize("level", [0.0, 0.87451171875])  # of int8 alone; of a budget of bytes
+def test_a_level_takes_its_lines_of_the_log(tmp_path, level) -> None:
+    run = make_run(tmp_path / "run", 0.5)
+    (run / "levels" / "0.5").rename(run / "levels" / f"{level:g}")
+    recipe = run / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace("[0.5]", f"[{level}]"))
+    log = run / "log.jsonl"
+    other = json.dumps({"level": 0.25, "step": 0}) + "\n" + json.dumps({"step": 0}) + "\n"
+    log.write_text(other + log.read_text().replace('"level": 0.5', f'"level": {level}'))
+    (entry,) = read_entries([run])
+    assert len(entry.log) == 40
+    assert measures(entry)["quality/sdr_loss"].value == 0.01
+
+
+def test_runs_of_one_name_are_told_apart_by_the_folder_above(tmp_path) -> None:
+    for place in ("old", "new"):
+        make_run(tmp_path / place / "r", 0.5)
+        make_run(tmp_path / place / place, 0.0)
+    entries = read_entries([tmp_path / "old", tmp_path / "new"])
+    assert [entry.name for entry in entries] == ["old", "old/r / 0.5", "new", "new/r / 0.5"]
+    assert all(len(entry.log) == 40 for entry in entries)
+    with pytest.raises(InputError, match=r"two runs are named old/r / 0\.5; rename a folder"):
+        read_entries([tmp_path / "old", tmp_path / "old" / "r"])
+
+
+def test_an_npu_with_weights_in_two_memories_is_two_figures(tmp_path) -> None:
+    run = make_run(tmp_path / "r")
+    for memory, cycles in (("flash", 900), ("sram", 300)):
+        profile = {"npu": "u55", "memory": memory, "mode": "exact", "total": {"cycles": cycles}}
+        (run / f"profile_{memory}.json").write_text(json.dumps(profile))
+    (entry,) = read_entries([run])
+    found = {key: it.value for key, it in measures(entry).items() if key.startswith("cycles/")}
+    assert found == {"cycles/u55, flash": 900, "cycles/u55, sram": 300}
+
+
+@pytest.mark.parametrize(
+    ("models", "time"),
+    [(["other"], 1.0), (["other", "r"], 2.0), (["other", "0.5"], 2.0), (["other", "third"], None)],
+)
+def test_times_of_another_model_are_not_taken(tmp_path, models, time) -> None:
+    """A document with one model is of the run that it lies in, whatever it was called then."""
+    run = make_run(tmp_path / "r", 0.5)
+    rows = [
+        {"model": name, "runtimes": [{"runtime": "tflm", "real_time": float(n)}]}
+        for n, name in enumerate(models, 1)
+    ]
+    (run / "bench.json").write_text(json.dumps({"models": rows}))
+    (entry,) = read_entries([run])
+    found = measures(entry).get("time/tflm")
+    assert (found and found.value) == time
+
+
 def test_the_account_can_be_chosen_and_must_be_one(runs) -> None:
     measured = [measures(entry) for entry in read_entries([runs])]
     assert tradeoffs(measured)[0].x.key == "bytes/native"

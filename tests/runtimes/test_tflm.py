@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import numpy as np
@@ -29,6 +30,22 @@ def test_reading_the_arena_leaves_stderr_as_it_was(capfd):
     TFLM(check_bytes(valid_file()))
     print("after", file=sys.stderr)
     assert capfd.readouterr().err == "after\n"
+
+
+def test_the_arena_is_measured_where_stderr_is_closed(tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(valid_file())
+    script = (
+        "import os, sys; from tinyse.runtimes.tflm import TFLM\n"
+        "assert sys.stderr is None\n"
+        "print(TFLM.open(sys.argv[1]).info.arena_bytes, TFLM.open(sys.argv[1]).info.arena_bytes)"
+    )
+    command = [sys.executable, "-c", script, str(path)]
+    done = subprocess.run(
+        ["sh", "-c", '"$@" 2>&-', "sh", *command], stdout=subprocess.PIPE, text=True, check=True
+    )
+    arena = TFLM(check_bytes(valid_file())).info.arena_bytes
+    assert done.stdout.split() == [str(arena)] * 2
 
 
 @pytest.mark.parametrize("data", [valid_file(), valid_step_file(), valid_step_file("step8")])

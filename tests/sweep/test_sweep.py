@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import tomllib
 import types
 
 import numpy as np
@@ -18,65 +16,16 @@ from click.testing import CliRunner
 
 from tests.conftest import ROOT
 from tests.network_maker import float_weights
+from tests.sweep.plans import GRID, HALVING, rows_of
+from tinyse.audio.io import BadAudio
 from tinyse.cli import main
-from tinyse.errors import InputError, MissingExtra, ResumeRefused
+from tinyse.errors import InputError, MachineFault, MissingExtra, ResumeRefused, Unavailable
 from tinyse.sweep import sweep, trial
+from tinyse.sweep.measures import Measuring
 from tinyse.sweep.plan import read_plan
 from tinyse.sweep.study import open_study
 
 pytest.importorskip("optuna")
-
-GRID = """
-schema = 1
-name = "grid"
-command = "compress"
-source = "small"
-
-[set]
-"compress.method" = "offline"
-"compress.permute" = false
-
-[keys]
-"compress.structure" = ["weight", "block:4x4"]
-"compress.levels" = [[0.5], [0.75], [0.9]]
-"""
-HALVING = """
-schema = 1
-name = "halving"
-command = "train"
-source = "small.toml"
-strategy = "halving"
-trials = 9
-
-[halving]
-least_steps = 10
-factor = 3
-
-[keys]
-"train.learning_rate" = { low = 1e-4, high = 1e-2, log = true }
-"train.seed" = [1, 2, 3]
-"""
-
-
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    """A folder with a small network, a recipe and the plans; the working folder."""
-    small = tmp_path / "small"
-    small.mkdir()
-    weights = float_weights(lstm=(8,), dense=(8,), gain=0.8)
-    np.savez(small / "weights.npz", **weights)
-    recipe = 'name = "small"\n[network]\nlstm = [8]\ndense = [8]\n'
-    (small / "recipe.toml").write_text(recipe)
-    (tmp_path / "small.toml").write_text(recipe)
-    (tmp_path / "grid.toml").write_text(GRID)
-    (tmp_path / "halving.toml").write_text(HALVING)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def rows_of(folder) -> list[dict]:
-    with (folder / "table.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_a_grid_has_every_combination_once_and_a_row_each(place) -> None:
@@ -108,6 +57,21 @@ def test_two_workers_find_the_same(place) -> None:
     alone = sweep(place / "grid.toml")[1]
     together = sweep(place / "grid.toml", out=place / "two", workers=2)[1]
     assert together == alone
+
+
+def test_workers_share_the_cores_out_however_few_runs_are_left(place, monkeypatch) -> None:
+    told = {}
+
+    def in_no_pool(function, items, where, workers, progress, **shared):
+        told[len(items)] = shared
+        return [function(item) for item in items]
+
+    monkeypatch.setattr("tinyse.sweep.map_tasks", in_no_pool)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    folder, _ = sweep(place / "grid.toml", workers=3)
+    shutil.rmtree(folder / "runs" / "5")
+    sweep(place / "grid.toml", workers=3)
+    assert told == {left: {"apart": True, "threads": 2} for left in (6, 1)}
 
 
 @pytest.mark.slow
@@ -161,6 +125,26 @@ def test_training_without_a_corpus_is_refused_before_the_first_run(place) -> Non
     assert not (place / "sweeps").exists()
 
 
+@pytest.mark.parametrize(
+    ("data", "says"), [("nowhere", "there is no such folder"), ("small", "manifest.csv: cannot be")]
+)
+def test_a_corpus_that_cannot_be_read_is_refused_before_the_first_run(place, data, says) -> None:
+    """Pruning without training hears it too, and every run would fail for good."""
+    with pytest.raises(InputError, match=says):
+        sweep(place / "grid.toml", data=place / data)
+    (place / "grid.toml").write_text(GRID.replace("[set]", '[set]\n"compress.resolve" = false'))
+    if data == "small":  # nothing is heard, and a list may be all that is there
+        assert len(sweep(place / "grid.toml", data=place / data)[1]) == 6
+
+
+def test_lists_are_read_before_the_first_run(place, tiny_corpus) -> None:
+    plan = HALVING + '"data.valid_list" = ["mixtures_valid.csv", "nobody.csv"]\n'
+    (place / "halving.toml").write_text(plan)
+    with pytest.raises(InputError, match="nobody"):
+        sweep(place / "halving.toml", data=tiny_corpus)
+    assert not (place / "sweeps").exists()
+
+
 def test_rows_have_the_gains_of_the_validation_that_was_kept(tmp_path) -> None:
     """The best line of the log may be of a network that was still dense."""
     lines = [
@@ -175,18 +159,42 @@ def test_rows_have_the_gains_of_the_validation_that_was_kept(tmp_path) -> None:
     assert trial._of_each_list(tmp_path / "none.jsonl", {}) == {}
 
 
-def test_a_run_that_cannot_go_on_as_itself_ends_the_sweep_and_no_row_is_written(
-    place, monkeypatch
+@pytest.mark.parametrize(
+    "error",
+    [
+        ResumeRefused("was made with another cores", "run.json", "start a new run"),
+        MachineFault("the mixing process died", "feed"),
+        Unavailable("cannot be written (No space left on device)", "last.npz"),
+        BadAudio("cannot be read (Input/output error)", "a.opus", "check the path"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_no_setting_is_to_blame_for_ends_the_sweep_and_no_row_is_written(
+    place, tiny_corpus, monkeypatch, error
 ) -> None:
     fake_training(monkeypatch)
 
     def refuse(*_, **__):
-        raise ResumeRefused("was made with another cores", "run.json", "start a new run")
+        raise error
 
     sys.modules["tinyse.training.loop"].train = refuse
-    with pytest.raises(ResumeRefused):
-        sweep(place / "halving.toml", data=place)
+    with pytest.raises(type(error)):
+        sweep(place / "halving.toml", data=tiny_corpus)
     assert not list(place.glob("sweeps/*/runs/*/row.json"))
+    fake_training(monkeypatch)
+    assert len(sweep(place / "halving.toml", data=tiny_corpus)[1]) == 9
+
+
+def test_a_full_disk_while_a_run_is_measured_ends_the_sweep(place, monkeypatch) -> None:
+    def full(*_):
+        raise Unavailable("cannot be written (No space left on device)", "inspect.json")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Measuring, "run", full)
+        with pytest.raises(Unavailable):
+            sweep(place / "grid.toml")
+    assert not list(place.glob("sweeps/*/runs/*/row.json"))
+    assert [row["state"] for row in sweep(place / "grid.toml")[1]] == ["done"] * 6
 
 
 def test_a_run_that_fails_is_a_row_and_the_sweep_goes_on(place) -> None:
@@ -226,9 +234,9 @@ def fake_training(monkeypatch, killed_at: int | None = None) -> list:
     return calls
 
 
-def test_halving_stops_the_poor_and_keeps_the_best(place, monkeypatch) -> None:
+def test_halving_stops_the_poor_and_keeps_the_best(place, tiny_corpus, monkeypatch) -> None:
     fake_training(monkeypatch)
-    folder, rows = sweep(place / "halving.toml", data=place)
+    folder, rows = sweep(place / "halving.toml", data=tiny_corpus)
     stopped = [row for row in rows if row["state"] == "stopped"]
     assert 3 <= len(stopped) < 9 and all(row["steps"] < 90 for row in stopped)
     best = max(rows, key=lambda row: float(row["train.learning_rate"]))
@@ -236,15 +244,17 @@ def test_halving_stops_the_poor_and_keeps_the_best(place, monkeypatch) -> None:
     assert len(rows_of(folder)) == 9
 
 
-def test_halving_goes_on_after_ctrl_c_with_the_same_settings(place, monkeypatch) -> None:
+def test_halving_goes_on_after_ctrl_c_with_the_same_settings(
+    place, tiny_corpus, monkeypatch
+) -> None:
     fake_training(monkeypatch)
-    whole = sweep(place / "halving.toml", data=place, out=place / "whole")[1]
+    whole = sweep(place / "halving.toml", data=tiny_corpus, out=place / "whole")[1]
     fake_training(monkeypatch, killed_at=15)
     with pytest.raises(KeyboardInterrupt):
-        sweep(place / "halving.toml", data=place)
+        sweep(place / "halving.toml", data=tiny_corpus)
     assert len(rows_of(place / "sweeps" / "halving")) == 3
     calls = fake_training(monkeypatch)
-    _, rows = sweep(place / "halving.toml", data=place)
+    _, rows = sweep(place / "halving.toml", data=tiny_corpus)
     assert calls[0] == ("3", True) and len(calls) == 6
     assert rows == whole
 
@@ -344,100 +354,3 @@ def test_a_real_training_is_swept(place, tiny_corpus, monkeypatch) -> None:
     _, rows = sweep(place / "real.toml", data=tiny_corpus)
     assert [row["state"] for row in rows] == ["done", "done"]
     assert all("sdr_gain" in row and "valid_si_sdr_gain" in row for row in rows)
-
-
-CASES = """
-schema = 1
-name = "cases"
-command = "compress"
-source = "small"
-
-[set]
-"compress.method" = "offline"
-"compress.levels" = [0.5]
-
-[cases]
-"as it is" = {}
-"blocks in order" = { "compress.permute" = false }
-"single weights" = { "compress.structure" = "weight", "compress.levels" = [0.75] }
-"""
-
-
-def test_cases_are_one_run_each_under_their_name(place) -> None:
-    (place / "cases.toml").write_text(CASES)
-    _, rows = sweep(place / "cases.toml")
-    found = {json.loads(row["case"]): row["sparsity"] for row in rows}
-    assert list(found) == ["as it is", "blocks in order", "single weights"]
-    assert found["single weights"] == pytest.approx(0.75, abs=0.01)
-    assert found["as it is"] == pytest.approx(0.5, abs=0.05)
-
-
-def test_a_value_may_be_a_table(place) -> None:
-    by_hand = '"budgets by hand" = { "compress.budgets" = { "*" = 0.5, "mask/*" = 0.25 } }\n'
-    (place / "cases.toml").write_text(CASES + by_hand)
-    plan = read_plan(place / "cases.toml")
-    (line,) = [x for x in plan.overrides({"case": '"budgets by hand"'}) if "budgets" in x]
-    assert tomllib.loads(line) == {"compress": {"budgets": {"*": 0.5, "mask/*": 0.25}}}
-
-
-def test_every_level_of_a_run_is_measured_and_a_row(place, tiny_corpus) -> None:
-    text = GRID.replace('"weight", "block:4x4"', '"weight"')
-    text = text.replace("[[0.5], [0.75], [0.9]]", "[[0.5, 0.75, 0.9]]")
-    scored = 'evaluate = "mixtures_valid.csv"\nrows = 6\nagainst = "small:float"\n\n[set]'
-    (place / "grid.toml").write_text(text.replace("[set]", scored))
-    folder, (row,) = sweep(place / "grid.toml", data=tiny_corpus)
-    table = rows_of(folder)
-    assert [float(line["sparsity"]) for line in table] == pytest.approx([0.5, 0.75, 0.9], abs=0.01)
-    assert {line["number"] for line in table} == {"0"}
-    assert row["sdr_loss"] == float(table[-1]["sdr_loss"])
-    for line in table:
-        assert (
-            float(line["sdr_loss_low"]) <= float(line["sdr_loss"]) <= float(line["sdr_loss_high"])
-        )
-    evaluated = json.loads((folder / "runs/0/levels/0.5/evaluate.json").read_text())
-    assert evaluated["against"]["model"] == "small"
-    assert evaluated["against"]["runtime"] == "keras_model"
-    (folder / "runs" / "0" / "row.json").unlink()
-    before = (folder / "runs/0/evaluate.json").stat().st_mtime_ns
-    assert sweep(place / "grid.toml", data=tiny_corpus)[1] == [row]
-    assert (folder / "runs/0/evaluate.json").stat().st_mtime_ns == before
-
-
-def test_the_c_runtime_scores_what_tflm_scores(place, tiny_corpus) -> None:
-    pytest.importorskip("tflite_micro")
-    if not shutil.which("gcc"):
-        pytest.skip("needs gcc")
-    text = GRID.replace('"weight", "block:4x4"', '"weight"').replace(
-        "[0.5], [0.75], [0.9]", "[0.5]"
-    )
-    found = []
-    for runtime in ("tflm", "native"):
-        scored = f'evaluate = "mixtures_valid.csv"\nrows = 4\nruntime = "{runtime}"\n\n[set]'
-        plan = text.replace("[set]", scored).replace('"grid"', f'"{runtime}"')
-        (place / "grid.toml").write_text(plan)
-        folder, (row,) = sweep(place / "grid.toml", data=tiny_corpus)
-        assert json.loads((folder / "runs/0/evaluate.json").read_text())["runtime"] == runtime
-        found.append((row["sdr_gain"], row["si_sdr_gain"]))
-    assert found[0] == found[1]
-
-
-@pytest.mark.parametrize("line", ['evaluate = "nobody.csv"', 'against = "nobody:float"'])
-def test_what_cannot_be_measured_is_refused_before_the_first_run(place, tiny_corpus, line) -> None:
-    (place / "grid.toml").write_text(GRID.replace("[set]", f"{line}\n\n[set]"))
-    with pytest.raises(InputError, match="nobody"):
-        sweep(place / "grid.toml", data=tiny_corpus)
-    assert not (place / "sweeps").exists()
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ('"as it is" = {}', '"as it is" = { "compress.permut" = false }', "did you mean permute"),
-        ("schema = 1", 'schema = 1\nruntime = "cortex"', "runtime"),
-        ("[cases]", '[keys]\n"train.seed" = [1]\n[cases]', "cases: stand alone"),
-    ],
-)
-def test_cases_that_cannot_be_are_refused(place, old, new, said) -> None:
-    (place / "cases.toml").write_text(CASES.replace(old, new))
-    with pytest.raises(InputError, match=said):
-        sweep(place / "cases.toml")

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("tensorflow")
 
 from tests.network_maker import float_weights
-from tinyse.errors import TinySEError
+from tinyse.errors import ResumeRefused, TinySEError
 from tinyse.recipe import Compress
 from tinyse.sparsity.choice import norms_of
 from tinyse.sparsity.learned import start
@@ -28,10 +28,16 @@ PARAMETERS = {
 ENERGY = {name: np.ones(len(x)) for name, x in PARAMETERS.items() if x.ndim == 2}
 
 
-def chooser(structure: str, *asked: float):
-    settings = Compress(structure=structure, method="learned", levels=asked, steps=100)
+def fresh(structure: str, *asked: float, **changes):
+    """A chooser that has not shared anything out, and its levels."""
+    given = {"structure": structure, "method": "learned", "levels": asked, "steps": 100}
+    settings = Compress(**given | changes)
     every = levels(settings)
-    choice = Chooser(settings, every, PARAMETERS, ENERGY)
+    return Chooser(settings, every, PARAMETERS, ENERGY), every
+
+
+def chooser(structure: str, *asked: float, **changes):
+    choice, every = fresh(structure, *asked, **changes)
     choice.share_out(every, PARAMETERS)
     return choice, every
 
@@ -80,6 +86,20 @@ def test_no_half_is_starved_by_its_threshold():
     assert choice.update(level, step + 1, held) is held
 
 
+def test_a_choice_goes_on_among_its_own_groups_and_levels():
+    choice, every = chooser("block:4x4", 0.5)
+    arrays = {name: np.asarray(value) for name, value in choice.arrays().items()}
+    chooser("block:4x4", 0.5)[0].take_up(every, arrays)
+    for structure, asked, says in (
+        ("block:2x2", (0.5,), "compress.structure: has other groups"),
+        ("unit", (0.5,), "compress.structure: has other groups"),
+        ("block:4x4", (0.5, 0.75), "compress.levels: are more than were begun"),
+    ):
+        other, levels_of_other = fresh(structure, *asked)
+        with pytest.raises(ResumeRefused, match=says):
+            other.take_up(levels_of_other, arrays)
+
+
 @pytest.mark.parametrize("structure", ["weight", "block:4x4", "unit"])
 def test_parameters_may_come_in_any_order(structure):
     choice, (level,) = chooser(structure, 0.75)
@@ -89,6 +109,15 @@ def test_parameters_may_come_in_any_order(structure):
     choice.update(level, level.freeze, dict(sorted(parameters.items())))
     for name, part in expected.items():
         np.testing.assert_array_equal(choice.keep[name], part)
+
+
+def test_shares_by_hand_stay_where_dead_units_leave_something_over():
+    pytest.importorskip("tensorflow_model_optimization")
+    by_hand = {"lstm_0/kernel/*": 0.98}
+    choice, (level,) = chooser("weight", 0.97, method="magnitude", budgets=by_hand, steps=40)
+    choice.update(level, level.freeze, PARAMETERS)
+    assert choice.sparsity() == pytest.approx(0.97, abs=1e-3)
+    assert {choice.shares()[f"lstm_0/kernel/{gate}"] for gate in "ifco"} == {0.97998}
 
 
 @pytest.mark.parametrize(("pace", "rises"), [(0.25, False), (-0.25, True)])

@@ -8,11 +8,15 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from tinyse.errors import InputError, TinySEError
-from tinyse.recipe import Network, Recipe, Train
+from tests.network_maker import float_weights
+from tinyse.errors import InputError, ResumeRefused, TinySEError
+from tinyse.network.build import initial_parameters
+from tinyse.recipe import Compress, Network, Recipe, Train
 from tinyse.training import checkpoint
+from tinyse.training.compress import train_compressed
 from tinyse.training.logbook import Told
 from tinyse.training.loop import train
+from tinyse.training.step import State
 
 
 def recipe(**changes) -> Recipe:
@@ -62,6 +66,44 @@ def test_a_damaged_checkpoint_is_one_line(tmp_path, damage):
     np.savez(path, **{"progress/unknown": 1})
     with pytest.raises(InputError, match="is no checkpoint"):
         checkpoint.load(path)
+
+
+def begun(run, network, **fixed):
+    """A folder as a run leaves it that was killed after its first checkpoint."""
+    state = State.fresh(initial_parameters(network, 1))
+    checkpoint.save(run / "state" / "last.npz", state, checkpoint.Progress(step=1), fixed)
+    (run / "run.json").write_text("{}")
+
+
+STATISTICS = {"mean": np.zeros(128, np.float32), "std": np.ones(128, np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("network", "says"),
+    [
+        (Network(lstm=(12,), dense=()), r"lstm_0/bias has shape \(48,\), not \(32,\)"),
+        (Network(lstm=(8, 8), dense=()), r"lstm_1/bias has shape \(32,\), not None"),
+    ],
+)
+def test_a_run_does_not_go_on_with_another_network(tiny_corpus, tmp_path, network, says):
+    run = tmp_path / "run"
+    begun(run, network, **STATISTICS)
+    with pytest.raises(ResumeRefused, match=says):
+        train(recipe(), tiny_corpus, run, resume=True, force=True)
+    assert (run / "run.json").read_text() == "{}"
+
+
+def test_a_training_does_not_go_on_from_a_compression_nor_the_other_way(tiny_corpus, tmp_path):
+    run, network = tmp_path / "run", recipe().network
+    begun(run, network, steering=np.zeros(3))
+    with pytest.raises(ResumeRefused, match="is of another kind of run"):
+        train(recipe(), tiny_corpus, run, resume=True, force=True)
+    begun(run, network, **STATISTICS)
+    np.savez(tmp_path / "weights.npz", **float_weights((8,), ()))
+    settings = Compress(structure="weight", levels=(0.5,), share_by="table")
+    asked = msgspec.structs.replace(recipe(), compress=settings)
+    with pytest.raises(ResumeRefused, match="is of another kind of run"):
+        train_compressed(asked, tmp_path / "weights.npz", tiny_corpus, run, True, True)
 
 
 @pytest.mark.slow

@@ -16,13 +16,13 @@ from tinyse.audio.io import read_audio
 
 LIMIT = 256 << 20  # bytes: about 70 minutes at 16 kHz
 
-_Key = tuple[str, int, int]
-_kept: OrderedDict[_Key, NDArray[np.float32]] = OrderedDict()
+Key = tuple[str, int, int]
+_kept: OrderedDict[Key, NDArray[np.float32]] = OrderedDict()
 
 
 def decoded(path: Path) -> NDArray[np.float32]:
     """`read_audio(path)`, read-only; kept until newer files need the room or the file changes."""
-    key = _key(path)
+    key = file_key(path)
     samples = _kept.get(key)
     if samples is None:
         samples = read_audio(path)
@@ -34,7 +34,8 @@ def decoded(path: Path) -> NDArray[np.float32]:
     return samples
 
 
-def _key(path: Path) -> _Key:
+def file_key(path: Path) -> Key:
+    """Name, time and size of a file: what tells that it has changed."""
     try:
         facts = path.stat()
     except (OSError, ValueError):

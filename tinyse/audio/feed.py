@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from tinyse.audio.mixing import Mixer
 from tinyse.audio.pools import PoolFiles
-from tinyse.errors import InputError, TinySEError
+from tinyse.errors import MachineFault, Unavailable
 from tinyse.features import BINS
 from tinyse.recipe import Mixing
 
@@ -106,7 +106,7 @@ class Feed:
             except queue.Empty:
                 if self._process.is_alive():
                     continue
-                raise TinySEError(
+                raise MachineFault(
                     "the mixing process died", "feed", "see the lines above"
                 ) from None
             self.waited_s += time.perf_counter() - begin
@@ -118,7 +118,7 @@ def _shared(size: int) -> shared_memory.SharedMemory:
     # A page that is missing when it is first touched kills the process without a word.
     if place.is_dir() and shutil.disk_usage(place).free < size:
         what = f"needs {size >> 20} MiB of shared memory, more than is free"
-        raise InputError(what, "train.batch", f"lower it, or give {place} more room")
+        raise Unavailable(what, "train.batch", f"lower it, or give {place} more room")
     return shared_memory.SharedMemory(create=True, size=size)
 
 

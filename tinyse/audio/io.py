@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyse.audio import containers
-from tinyse.errors import InputError
+from tinyse.errors import InputError, MachineFault
 from tinyse.features import RATE
 from tinyse.files import write_bytes
 
@@ -42,7 +42,7 @@ FAULTS = ("unreadable", "truncated", "not_finite")
 _BLOCK = 1 << 18  # frames a read: a lying header must not decide how much memory is taken
 
 
-class BadAudio(InputError):
+class BadAudio(MachineFault, InputError):
     """An audio file that cannot be used; `fault` is one of FAULTS."""
 
     def __init__(self, what: str, where: object, remedy: str, fault: str = "unreadable") -> None:

@@ -77,15 +77,21 @@ class MixtureRow(msgspec.Struct, frozen=True, kw_only=True):
         """What the bootstrap draws: the speaker."""
         return self.speaker
 
+    @property
+    def is_clean(self) -> bool:
+        """Whether there is no noise in it."""
+        return self.snr_db is None
+
 
 class PairRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A ready pair of files; `snr_db` is None where the list does not say it."""
+    """A ready pair of files; `snr_db` is None where it is clean or the list does not say it."""
 
     id: str
     noisy: str
     clean: str
     group: str
     snr_db: float | None = None
+    is_clean: bool = False
 
     @property
     def speaker(self) -> str:
@@ -249,6 +255,7 @@ def _pair(row: Row, root: Path) -> PairRow:
         clean=row.file("clean", root),
         group=row.text("group", _speaker(name)),
         snr_db=None if snr in ("", CLEAN) else row.number_in("snr_db"),
+        is_clean=snr == CLEAN,
     )
 
 

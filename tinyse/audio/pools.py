@@ -1,11 +1,13 @@
-"""A corpus decoded once: int16 samples in a memory-mapped file, named by the manifest's hash.
+"""A corpus decoded once: int16 samples in a memory-mapped file, named by a hash.
 
+It is that of the manifest and of the files' times and sizes: other sound may bear an old name.
 Decoding five hours of Opus takes a minute; every later run maps the file in no time, and a
 mixing process shares it with the others through the page cache.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyse.audio.corpora import KINDS, Corpus, Interval, Kind, Split
-from tinyse.audio.decoded import decoded
+from tinyse.audio.decoded import decoded, file_key
 from tinyse.audio.mixing import Pool
 from tinyse.errors import InputError
 from tinyse.files import atomic_file, cache_folder
@@ -41,11 +43,19 @@ def decode(
 
     tell : called with intervals decoded and all of them, kind by kind
     """
-    folder = cache_folder() / corpus.sha256[:16]
+    folder = cache_folder() / _digest(corpus, split)[:16]
     for kind in KINDS:
         if not (folder / f"{split}-{kind}.npy").exists():
             _decode(corpus, kind, split, folder / f"{split}-{kind}", tell)
     return PoolFiles(folder / f"{split}-speech", folder / f"{split}-noise")
+
+
+def _digest(corpus: Corpus, split: Split) -> str:
+    digest = hashlib.sha256(corpus.sha256.encode())
+    for path in sorted({interval.path for interval in corpus.select(split=split)}):
+        _, *facts = file_key(corpus.root / path)  # wherever the corpus lies
+        digest.update(f"{path}\0{facts}\0".encode())
+    return digest.hexdigest()
 
 
 def _decode(

@@ -142,8 +142,13 @@ def _known(folder: Path) -> Iterator[_Found]:
             folder,
             "name its parts with --speech and --noise",
         )
-    for file in files:
-        matched = shapes.find_rule(shape, file.relative_to(folder).as_posix())
+    matches = [
+        (file, shapes.find_rule(shape, file.relative_to(folder).as_posix())) for file in files
+    ]
+    if not any(matched for _, matched in matches):
+        what = f"looks like {shape.name}, and holds none of its files"
+        raise InputError(what, folder, "name its parts with --speech and --noise")
+    for file, matched in matches:
         if matched:
             rule, label = matched
             yield _found(file, folder, rule.kind, label, shape.name, rule.split)

@@ -51,6 +51,12 @@ _CHIME2: tuple[tuple[str, str, Split], ...] = (  # folders of the small and the 
     ("devel", "si_dt_05", "valid"),
     ("test", "si_et_05", "test"),
 )
+# The folders of DEMAND; any TRAIN or DATA would do for a looser pattern.
+_DEMAND = (
+    "(DKITCHEN|DLIVING|DWASHING|NFIELD|NPARK|NRIVER|OHALLWAY|OMEETING|OOFFICE|PCAFETER|PRESTO"
+    "|PSTATION|SCAFE|SPSQUARE|STRAFFIC|TBUS|TCAR|TMETRO)"
+)
+_DEMAND_FIRST = rf"(?P<label>{_DEMAND})/ch01\."
 
 SHAPES = (
     Shape(
@@ -61,11 +67,6 @@ SHAPES = (
             Rule(r"(^|/)clean_trainset_\w+_wav/(?P<label>p226|p287)_", "speech", "valid"),
             Rule(r"(^|/)clean_trainset_\w+_wav/(?P<label>p\d+)_", "speech", "train"),
         ),
-    ),
-    Shape(
-        "demand",
-        (r"(^|/)(D|N|O|P|S|T)[A-Z]{3,}$",),
-        (Rule(r"(^|/)(?P<label>[DNOPST][A-Z]{3,})/ch01\.", "noise"),),
     ),
     Shape(
         "ms-snsd",
@@ -96,9 +97,11 @@ SHAPES = (
         (r"(^|/)clean(_fullband)?(/|$)", r"(^|/)noise(_fullband)?(/|$)"),
         (
             Rule(r"(^|/)clean(_fullband)?/", "speech"),
-            Rule(r"(^|/)noise(_fullband)?/", "noise"),
+            Rule(rf"(^|/)noise(_fullband)?/(.*/)?{_DEMAND_FIRST}", "noise"),
+            Rule(rf"(^|/)noise(_fullband)?/(?!(.*/)?{_DEMAND}/ch\d)", "noise"),
         ),
     ),
+    Shape("demand", (rf"(^|/){_DEMAND}$",), (Rule(rf"(^|/){_DEMAND_FIRST}", "noise"),)),
 )
 
 # Names that say who speaks, most telling first: DNS readers, VCTK, LibriSpeech, Grid.

@@ -22,7 +22,7 @@ from tinyse.quant import (
     IntegerLayer,
     IntegerNetwork,
 )
-from tinyse.sparsity.groups import Structure, group_sizes, live_groups
+from tinyse.sparsity.groups import Structure, group_sizes, live_groups, parse_structure
 
 Block = tuple[int, int]
 DEFAULT_BLOCK: Block = (4, 4)
@@ -31,10 +31,12 @@ Arrays = list[NDArray[np.int8]]
 
 def parse_block(text: str) -> Block:
     """(rows, columns) of a text like "4x4"."""
-    rows, _, columns = text.partition("x")
-    if not (rows.isdecimal() and columns.isdecimal() and int(rows) and int(columns)):
-        raise InputError(f"expected ROWSxCOLUMNS, got {text!r}", "--block", "for example 4x4")
-    return int(rows), int(columns)
+    try:
+        found = parse_structure(f"block:{text}")
+    except InputError as error:
+        what = f"expected ROWSxCOLUMNS, of at most 4 digits, got {text!r}"
+        raise InputError(what, "--block", "for example 4x4") from error
+    return found.rows, found.columns
 
 
 def block_name(block: Block) -> str:

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from tinyse.audio.lists import MixtureList, MixtureRow, PairRow, read_list
-from tinyse.behaviour.hour import hour_of, silence_of
+from tinyse.behaviour.hour import EXACT, hour_of, silence_of
 from tinyse.behaviour.rows import Work, heard_row, summary_of
 from tinyse.behaviour.verdicts import as_text, verdicts_of
-from tinyse.enhance import Source, find_model, open_source
+from tinyse.enhance import ModelFiles, Source, find_model, open_source
 from tinyse.errors import InputError
 from tinyse.evaluate import spread
 from tinyse.tasks import map_tasks
@@ -29,7 +29,7 @@ ROWS = 120  # noisy rows that are heard at every level
 MINUTES = 60
 MINUTE_ROWS = 12  # of 5 s: what the minute that is repeated is made of
 
-__all__ = ["MINUTES", "ROWS", "as_text", "behaviour"]
+__all__ = ["MINUTES", "ROWS", "as_text", "behaviour", "sources_of"]
 
 
 def behaviour(
@@ -58,8 +58,7 @@ def behaviour(
     if limit < 1 or minutes < 2:
         what = f"expected 1 row and 2 minutes or more, got {limit} and {minutes}"
         raise InputError(what, "behaviour", "leave them out for the defaults")
-    files = find_model(model)
-    source = Source.of(files, runtime)
+    files, source = sources_of(model, runtime)
     enhancer = open_source(source)
     if not isinstance(mixtures, MixtureList):
         mixtures = read_list(Path(mixtures))
@@ -80,12 +79,17 @@ def behaviour(
     return found | {"verdicts": verdicts_of(found)}
 
 
+def sources_of(model: Path | str, runtime: str) -> tuple[ModelFiles, Source]:
+    """The files of a model and what is opened; InputError where `behaviour` would end in one."""
+    files = find_model(model)
+    if files.exported is not None:
+        files.file_for(EXACT[-1])  # the hour runs the file itself, whatever the rows run on
+    return files, Source.of(files, runtime)
+
+
 def _parted(
     mixtures: MixtureList,
 ) -> tuple[list[MixtureRow | PairRow], list[MixtureRow | PairRow]]:
-    """Clean rows and noisy ones; ready pairs are noisy."""
-    clean: list[MixtureRow | PairRow] = [
-        row for row in mixtures.rows if isinstance(row, MixtureRow) and row.snr_db is None
-    ]
-    names = {row.id for row in clean}
-    return clean, [row for row in mixtures.rows if row.id not in names]
+    """Clean rows and noisy ones."""
+    clean = [row for row in mixtures.rows if row.is_clean]
+    return clean, [row for row in mixtures.rows if not row.is_clean]

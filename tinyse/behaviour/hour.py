@@ -22,11 +22,11 @@ from tinyse.errors import TinySEError
 from tinyse.evaluate import rendered
 from tinyse.features import HOP, RATE, WINDOW
 from tinyse.metrics import as_stored
-from tinyse.runtimes import RUNTIMES, StatefulRuntime
+from tinyse.runtimes import StatefulRuntime
 
 MINUTE = 60 * RATE  # samples: 3,750 frames
 SILENCE_S = 5
-_EXACT = ("native", "oracle")  # the fastest first; the second needs nothing that is not here
+EXACT = ("native", "oracle")  # the fastest first; the second needs nothing that is not here
 _LOOK = 125  # frames between two looks at the states: 2 s
 _FULL_CELL = 32767
 _DIGITS = 4
@@ -84,14 +84,12 @@ def hour_of(
 
 
 def _fastest(files: ModelFiles) -> Enhancer:
-    for name in _EXACT:
-        if name not in RUNTIMES:
-            continue
+    for name in EXACT:
         try:
             return open_source(Source.of(files, name))
         except TinySEError as error:
             # 2: a file that the C kernels do not take; 3: no compiler.  The oracle needs neither.
-            if error.exit_code not in (2, 3) or name == _EXACT[-1]:
+            if error.exit_code not in (2, 3) or name == EXACT[-1]:
                 raise
     raise AssertionError("the oracle is always there")
 
@@ -113,7 +111,7 @@ def _play(enhancer: Enhancer, spectrum: NDArray) -> tuple[float, float, str]:
     GRUs have no cell: of them alone, the RMS is that of their outputs.
     """
     runtime = enhancer.runtime
-    assert isinstance(runtime, StatefulRuntime)  # as all of _EXACT are
+    assert isinstance(runtime, StatefulRuntime)  # as all of EXACT are
     output, squares = 0.0, []
     for start in range(0, len(spectrum), _LOOK):
         piece = spectrum[start : start + _LOOK]

@@ -64,7 +64,7 @@ def heard_row(work: Work, row: MixtureRow | PairRow) -> Heard:
     """Every figure of a row; InputError names a row that cannot be scored."""
     mixture = rendered(work.mixtures, row)
     enhancer = open_source(work.model)
-    if isinstance(row, MixtureRow) and row.snr_db is None:
+    if row.is_clean:
         return Heard(mixture.speaker, clean_db=_clean(enhancer, mixture))
     levels = [_at_level(enhancer, mixture, level) for level in LEVELS_DBFS]
     return Heard(

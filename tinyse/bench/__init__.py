@@ -21,6 +21,7 @@ from tinyse.files import packaged
 from tinyse.quant import quantise_for, read_weights
 from tinyse.runtimes import Runtime, open_runtime
 from tinyse.tflite.check import check_bytes, load
+from tinyse.tflite.weights import weights_beside
 from tinyse.tflite.write import serialise
 
 __all__ = [
@@ -61,6 +62,9 @@ def bench(
     A runtime that is not installed, or cannot run a file, is left out and named under `missing`;
     where nothing is left that raises.
     """
+    for name in runtimes:
+        if name not in RUNTIMES:
+            raise InputError(f"unknown runtime {name!r}", "bench", f"use {', '.join(RUNTIMES)}")
     missing: dict[str, str] = {}
     models = []
     for path in files:
@@ -95,7 +99,11 @@ def open_here(name: str, path: Path) -> Runtime:
         return open_runtime(name, path)
     from tinyse.runtimes.litert import LiteRT
 
-    network = quantise_for(read_weights(path.parent / "weights.npz"), _name(path), "step8")
+    weights = weights_beside(path)
+    if weights is None:
+        what = f"has no weights.npz of its own beside it, which {STEP} is made from"
+        raise InputError(what, path, "run tinyse export where the weights are")
+    network = quantise_for(read_weights(weights), _name(path), "step8")
     runtime = LiteRT(check_bytes(serialise(network, "step8")))
     runtime.name = STEP
     return runtime
@@ -108,12 +116,8 @@ def _open(path: Path, runtimes: Sequence[str], missing: dict[str, str]) -> list[
             continue
         try:
             opened.append(open_here(name, path))
-        except (MissingExtra, MissingTool) as error:
-            missing[name] = str(error)
-        except InputError as error:
-            if name not in HOST:
-                raise
-            missing[name] = str(error)
+        except (MissingExtra, MissingTool, InputError) as error:
+            _note(missing, name, path, error)
     return opened
 
 
@@ -128,8 +132,16 @@ def _firmware(
         try:
             rows.append(firmware_figures(path, (name,))[name])
         except (MissingTool, InputError) as error:
-            missing[name] = str(error)
+            _note(missing, name, path, error)
     return rows
+
+
+def _note(missing: dict[str, str], name: str, path: Path, error: TinySEError) -> None:
+    """Add what a runtime says of one file to what it said of those before."""
+    # What is not installed is the same for every file.
+    said = f"{_name(path)}: {error}" if isinstance(error, InputError) else str(error)
+    before = missing.get(name)
+    missing[name] = said if before in (None, said) else f"{before}; {said}"
 
 
 def _errors(path: Path, runtimes: Sequence[str]) -> list[TinySEError]:

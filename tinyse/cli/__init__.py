@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -78,12 +79,20 @@ class _LazyGroup(click.Group):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
     def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
+        _print_any_name()
         parse = super().parse_args
         return _in_one_line(context, lambda: parse(context, arguments))
 
     def invoke(self, context: click.Context) -> Any:
         invoke = super().invoke
         return _in_one_line(context, lambda: invoke(context))
+
+
+def _print_any_name() -> None:
+    """Files have names of any bytes: to print one fails no command that has done its work."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _in_one_line(context: click.Context, call: Callable[[], Result]) -> Result:

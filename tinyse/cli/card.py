@@ -17,7 +17,8 @@ def command(names: tuple[str, ...], check: bool, force: bool, as_json: bool) -> 
 
     Every figure comes from metrics.json, manifest.json and recipe.toml in the model's folder.
     """
-    from tinyse.report.card import CARD, card_text, check_card, find_published, write_card
+    from tinyse.files import find_published
+    from tinyse.report.card import CARD, card_text, check_card, write_card
 
     folders = [find_published(name) for name in names]
     for folder in folders:

@@ -47,7 +47,7 @@ import click
     help="Override a key.",
 )
 @click.option("--seed", type=int, help="Short for --set train.seed=SEED.")
-@click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint, also of a control.")
 @click.option(
     "--force", is_flag=True, help="Overwrite a run, or resume one that was made otherwise."
 )
@@ -82,7 +82,6 @@ def command(
     from tinyse.cli.train import Bar
     from tinyse.compress import Budget, compress
 
-    _check_resume(method, resume)
     settings = [f"compress.structure={structure}"]
     settings += _levels(sparsity, levels, budget, account)
     if method is not None:
@@ -121,13 +120,6 @@ def command(
         found = record["control"]
         gain = f"{found['valid_si_sdr_gain']:.2f} dB in float after {found['steps']:,} steps"
         click.echo(f"{run / 'control'}: the same shape from scratch, valid SI-SDR gain {gain}")
-
-
-def _check_resume(method: str | None, resume: bool) -> None:
-    from tinyse.errors import InputError
-
-    if method == "offline" and resume:
-        raise InputError("offline trains nothing to go on with", "--resume", "leave it out")
 
 
 def _levels(sparsity, levels, budget, account) -> list[str]:

@@ -38,6 +38,8 @@ PROGRAMS = {
     "arm-none-eabi-gcc": ("gcc-arm-none-eabi libnewlib-arm-none-eabi", "Cortex-M builds"),
     "qemu-system-arm": ("qemu-system-arm", "instructions on emulated Cortex-M"),
 }
+# Program -> others that do as well.
+INSTEAD = {"cc": ("gcc", "clang")}
 
 
 @click.command(name="doctor")
@@ -45,7 +47,7 @@ PROGRAMS = {
 def command(as_json) -> None:
     """Say which optional parts are there, and how to get the others."""
     found = {name: _version(name) for name in OPTIONAL}
-    programs = {name: which(name) is not None for name in PROGRAMS}
+    programs = {name: any(map(which, (name, *INSTEAD.get(name, ())))) for name in PROGRAMS}
     data = os.environ.get("TINYSE_DATA")
     if as_json:
         document = {"schema": 1, "packages": found, "programs": programs, "data": data}

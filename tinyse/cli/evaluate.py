@@ -97,6 +97,10 @@ def command(
             raise InputError("of which rows?", "--audio", "give --worst N")
         refuse_used(audio, force)
     mixtures = chosen_list(listed, data)
+    if with_behaviour:  # what it cannot run is said before an hour of scoring
+        from tinyse.behaviour import sources_of
+
+        sources_of(model, runtime)
     with bar("rows") as tell:
         result = evaluate(
             model,

@@ -35,16 +35,16 @@ import click
 @click.option("--force", is_flag=True, help="Replace files that exist.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest and nothing else.")
 def command(source, output, profile, packing, target, force, as_json) -> None:
-    """Write the int8 .tflite of SOURCE: a run, a published model's folder or a weights.npz.
+    """Write the int8 .tflite of SOURCE: a run, a published model or a weights.npz.
 
     Writes model.tflite and manifest.json.  Needs neither data nor TensorFlow, and the same
-    weights always give the same bytes.
+    weights and name (of the recipe, else the folder) always give the same bytes.
     """
     from tinyse.export import MANIFEST, export_model
     from tinyse.files import read_json
     from tinyse.pack.files import ACCOUNT, native_files
 
-    folder = output or (source if source.is_dir() else source.parent)
+    source, folder = _places(source, output)
     packed = None if packing == "none" else lambda file: native_files(file.network, target)
     path = export_model(source, folder, profile, force, packed=packed)
     manifest = read_json(folder / MANIFEST)
@@ -56,6 +56,20 @@ def command(source, output, profile, packing, target, force, as_json) -> None:
         click.echo(f"  {account:<7}{count:>10,} bytes")
     if packing == "native":
         _print_account(read_json(folder / ACCOUNT), manifest["bytes"]["bound"])
+
+
+def _places(source: Path, output: Path | None) -> tuple[Path, Path]:
+    """What is exported, and into which folder; that of a published model's name is ours."""
+    from tinyse.errors import InputError
+    from tinyse.files import packaged
+
+    published = packaged("models", source.name)
+    named = source == Path(source.name) and not source.exists()
+    if not (named and published.is_dir()):
+        return source, output or (source if source.is_dir() else source.parent)
+    if output is None:
+        raise InputError("is a published model", source, "name a folder to export into with -o")
+    return published, output
 
 
 def _print_account(account: dict, bound: int) -> None:

@@ -29,7 +29,7 @@ import click
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="Runs at a time, each with all cores it finds.  [default: 1, or the cluster's cores]",
+    help="Runs at a time; here they share the cores out.  [default: 1, or the cluster's cores]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as one JSON document.")
 def command(plan, data, out, where, workers, as_json) -> None:

@@ -20,16 +20,18 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from tinyse.audio.corpora import read_manifest
 from tinyse.compress.mixtures import calibration
 from tinyse.compress.offline import Arrays, Pruning, bytes_of, prune_levels, prune_to_bytes
 from tinyse.errors import InputError, TinySEError
 from tinyse.features import BANDS, Normalisation
-from tinyse.files import atomic_file, clear, packaged, read_json, sha256, write_json, write_text
+from tinyse.files import atomic_file, packaged, read_json, sha256, write_json, write_text
 from tinyse.quant import FloatNetwork, read_weights
-from tinyse.quant.weights import MADE_OF_WEIGHTS
-from tinyse.recipe import Compress, Recipe, make_recipe, read_recipe, to_toml
+from tinyse.recipe import Compress, Recipe, level_name, make_recipe, read_recipe, to_toml
+from tinyse.training.run_folder import clear_run, recipe_sha256, refuse_taken, same_run
 
 CONTROL = "control"  # the folder of the control's run, in the run
+LEVELS = "levels"
 # A method that trains ends at other bytes than pruning by magnitude says it will.
 _AIM = 0.98
 
@@ -58,6 +60,7 @@ def compress(
     overrides : keys of the [compress] table, and of others ("compress.levels=[0.75]")
     data : folder of the corpus; `offline` re-solves what survives only where it is given
     budget : in place of the level
+    resume : go on from the last checkpoint; of an offline run, from that of its control
     control : also train the shape that units have left from scratch, into `run`/control, for as
         many steps as the source and the compression took
 
@@ -73,6 +76,8 @@ def compress(
     settings = _settings(recipe)
     pruning = Pruning(_arrays(weights), settings)
     offline = settings.method == "offline"
+    if offline and resume and not control:
+        raise InputError("offline trains nothing to go on with", "--resume", "leave it out")
     if budget is not None:
         if settings.budgets:
             what = "shares by hand leave nothing that a budget of bytes could decide"
@@ -85,19 +90,21 @@ def compress(
         raise InputError(what, "compress.weight_bits", "leave compress.int8 as it is, or use 8")
     for level in _settings(recipe).levels:
         shares = pruning.shares(level)  # refused before anything is read or written
-        if not offline:
-            _refuse_short(level, *pruning.comes_to(shares))
+        _refuse_short(level, *pruning.comes_to(shares))
     recipe = _named(recipe, folder, network, budget)
     if control:
         _refuse_control(recipe, data)
     run = run or Path("runs") / recipe.name
+    taught = settings.teacher and not offline
+    for read in (folder, _folder(settings.teacher)) if taught else (folder,):
+        _refuse_in_place(read, run)
     if offline:
-        record = _offline(recipe, weights, network, data, run, budget, force)
+        record = _offline(recipe, weights, network, data, run, budget, resume, force)
     else:
         record = _trained(recipe, weights, data, run, budget, resume, force, tell)
     if control:
         assert data is not None  # `_refuse_control` has seen to it
-        record = _with_control(recipe, data, run, record, force, tell)
+        record = _with_control(recipe, data, run, record, resume, force, tell)
     return run, record
 
 
@@ -109,6 +116,14 @@ def _folder(source: Path | str) -> Path:
     if not (folder / "weights.npz").is_file():
         raise InputError("holds no weights.npz", folder, "give a finished run")
     return folder
+
+
+def _refuse_in_place(source: Path, run: Path) -> None:
+    """A run that took the place of what it is made from could not be begun again."""
+    source, run = source.resolve(), run.resolve()
+    if source == run or {run / LEVELS, run / CONTROL} & {source, *source.parents}:
+        what = "holds the network that it is made from"
+        raise InputError(what, run, "give another folder with -o")
 
 
 def _recipe(folder: Path, overrides: tuple[str, ...]) -> Recipe:
@@ -169,14 +184,31 @@ def _offline(
     data: Path | None,
     run: Path,
     budget: Budget | None,
+    resume: bool,
     force: bool,
 ) -> dict:
-    """A run folder without training: every level pruned from the same float weights."""
-    if (run / "run.json").exists() and not force:
-        raise InputError("holds a run already", run, "use --force or another folder")
-    frames = None
-    if data is not None and _settings(recipe).resolve:
+    """A run folder without training: every level pruned from the same float weights.
+
+    With `resume`, what was pruned stays: it is the control that goes on.
+    """
+    frames, heard = None, {}
+    if data is not None and _settings(recipe).hears:
         _refuse_other_features(network, weights)
+        heard = {"manifest_sha256": read_manifest(data / recipe.data.manifest).sha256}
+    record = {
+        "schema": 1,
+        "recipe": recipe.name,
+        "recipe_sha256": recipe_sha256(recipe),
+        **heard,
+        "source_sha256": sha256(weights),
+        "method": "offline",
+    }
+    if resume and (run / "run.json").exists():
+        same_run(run / "run.json", record, force)
+        return read_json(run / "run.json")
+    refuse_taken(run, force or resume)
+    if heard:
+        assert data is not None
         frames = calibration(recipe, data, Normalisation(network.mean, network.std))
     pruning = Pruning(_arrays(weights), _settings(recipe), frames)
     if budget is None:
@@ -186,14 +218,10 @@ def _offline(
         level, arrays = prune_to_bytes(pruning, budget.limit, budget.account)
         levels, found = (level,), [arrays]
         recipe = _with(recipe, levels=levels)
-    record = {
-        "schema": 1,
-        "recipe": recipe.name,
-        "source_sha256": sha256(weights),
-        "method": "offline",
+    record |= {
         "structure": str(pruning.structure),
         "padded": pruning.padded,
-        "solved_again": frames is not None,
+        "solved_again": pruning.solves,
         "levels": [
             {"sparsity_asked": level, "sparsity": pruning.sparsity(arrays)}
             for level, arrays in zip(levels, found, strict=True)
@@ -201,10 +229,9 @@ def _offline(
     }
     if budget is not None:
         record["budget"] = _spent(budget, found[-1])
-    if (run / "run.json").exists():
-        clear(run, "levels", *MADE_OF_WEIGHTS)
+    clear_run(run)
     for level, arrays in zip(levels, found, strict=True):
-        _write(run / "levels" / f"{level:g}", recipe, arrays)
+        _write(run / LEVELS / level_name(level), recipe, arrays)
     _write(run, recipe, found[-1])
     write_json(run / "run.json", record)
     return record
@@ -296,6 +323,7 @@ def _with_control(
     data: Path,
     run: Path,
     record: dict,
+    resume: bool,
     force: bool,
     tell: Callable[[Any], None],
 ) -> dict:
@@ -317,7 +345,7 @@ def _with_control(
         compress=None,
     )
     folder = run / CONTROL
-    resume = (folder / "run.json").exists() and not force
+    resume = resume and (folder / "run.json").exists()
     result = train(scratch, data, folder, resume=resume, force=force, tell=tell)
     keep = ("steps", "valid_si_sdr_gain")
     record = read_json(run / "run.json") | {CONTROL: {key: result[key] for key in keep}}

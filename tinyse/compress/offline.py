@@ -11,13 +11,15 @@ import dataclasses
 import math
 import tempfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from tinyse.errors import InputError, TinySEError
-from tinyse.quant import coarsened, quantise_network, read_weights
+from tinyse.quant import coarsened, fitting_profile, quantise_for, read_weights
 from tinyse.recipe import Compress
 from tinyse.sparsity import calibration
 from tinyse.sparsity.budget import budgets, largest_sparsity, sparsity_for_bytes
@@ -44,7 +46,8 @@ class Pruning:
     """A network to be pruned, by what its recipe asks for.
 
     arrays : of its weights.npz
-    frames : features [S, T, n] that the survivors are solved for; None leaves them as they are
+    frames : features [S, T, n] that say what matrices read, and that the survivors are solved for
+        where the recipe says so; None where nobody listens
     """
 
     arrays: Weights
@@ -55,6 +58,11 @@ class Pruning:
     def structure(self) -> Structure:
         """What goes as a whole."""
         return parse_structure(self.settings.structure)
+
+    @property
+    def solves(self) -> bool:
+        """Whether what stays is solved for again."""
+        return self.frames is not None and self.settings.resolve
 
     @property
     def padded(self) -> list[str]:
@@ -71,7 +79,7 @@ class Pruning:
             self.arrays,
             self.structure,
             sparsity,
-            energy=self.energy() if settings.share_by == "energy" else None,
+            energy=self.energy if settings.share_by == "energy" else None,
             by_hand=settings.budgets,
             floor=settings.floor,
         )
@@ -87,6 +95,7 @@ class Pruning:
         gone = sum(sizes[name] * share for name, share in shares.items())
         return gone / sum(sizes.values()), sum(sizes.values())
 
+    @cached_property
     def energy(self) -> dict[str, NDArray[np.float64]] | None:
         """E x^2 of what every matrix reads, over the frames."""
         if self.frames is None:
@@ -96,7 +105,8 @@ class Pruning:
     def at(self, sparsity: float) -> Arrays:
         """The arrays at a sparsity; units are taken out, not only set to zero."""
         shares = self.shares(sparsity)
-        pruned = prune_offline(self.arrays, self.structure, shares, self.frames)
+        frames = self.frames if self.solves else None
+        pruned = prune_offline(self.arrays, self.structure, shares, frames)
         if self.structure.kind == "unit" and shares:
             pruned, _ = shrink(pruned, units_to_keep(self.arrays, shares))
         return coarsened(pruned, self.settings.weight_bits)
@@ -105,7 +115,7 @@ class Pruning:
         """The same network, its units in the order that keeps most at a sparsity in blocks."""
         if not (self.settings.permute and sparsity and self.structure.kind == "block"):
             return self
-        arrays, _ = permute(self.arrays, self.structure, sparsity, energy=self.energy())
+        arrays, _ = permute(self.arrays, self.structure, sparsity, energy=self.energy)
         return dataclasses.replace(self, arrays=arrays)
 
     def sparsity(self, pruned: Weights) -> float:
@@ -123,14 +133,15 @@ class Pruning:
 
         Raises InputError for an account that is not there, and for bytes that cannot be had.
         """
-        plain = dataclasses.replace(self, frames=None)
+        settings = msgspec.structs.replace(self.settings, resolve=False)
+        plain = dataclasses.replace(self, settings=settings)
         largest = largest_sparsity(self.arrays, self.structure)
         return sparsity_for_bytes(limit, lambda s: bytes_of(plain.at(s), account), account, largest)
 
 
 def prune_levels(pruning: Pruning, levels: tuple[float, ...]) -> list[Arrays]:
     """The arrays at every level, each from the same float weights."""
-    if pruning.frames is None:
+    if not pruning.solves:
         return [*map(pruning.in_order(max(levels)).at, levels)]
     (ordered,) = map_tasks(pruning.in_order, [max(levels)], apart=True)
     return map_tasks(ordered.at, levels, apart=True)
@@ -166,7 +177,9 @@ def bytes_of(arrays: Weights, account: str) -> int:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.npz"
         np.savez(path, **arrays)  # type: ignore[arg-type]  # no key is called allow_pickle
-        network = quantise_network(read_weights(path), "budget")
+        floats = read_weights(path)
+    profile = fitting_profile(floats)
+    network = quantise_for(floats, "budget", profile)
     if account in NATIVE_ACCOUNTS:
         return native_bytes(network, (account,))[account]
-    return account_bytes(network, account)
+    return account_bytes(network, account, profile=profile)

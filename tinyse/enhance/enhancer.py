@@ -26,7 +26,14 @@ class Enhancer:
         self.normalisation = normalisation
 
     def whole(self, sound: NDArray) -> NDArray[np.float64]:
-        """The enhanced sound [n] of a sound [n], from a state of zero."""
+        """The enhanced sound [n] of a sound [n], from a state of zero.
+
+        Raises InputError for an array of another shape, and for samples that are no numbers.
+        """
+        if np.ndim(sound) != 1:
+            what = f"expected samples [n], got {list(np.shape(sound))}"
+            raise InputError(what, "sound", "mix it down to one channel")
+        _refuse_no_numbers(sound)
         self.runtime.reset()
         enhanced = np.empty(len(sound))
         last = np.empty((0, features.BINS), dtype=np.complex128)  # a chunk's frames overlap by one
@@ -51,6 +58,12 @@ class Enhancer:
         return features.bin_gains(mask.astype(np.float64))
 
 
+def _refuse_no_numbers(sound: NDArray) -> None:
+    """A network goes on from them as from any other sound, and says nothing."""
+    if not np.isfinite(sound).all():
+        raise InputError("holds NaN or infinity", "sound", "repair it")
+
+
 def _frames_of(sound: NDArray, start: int, end: int) -> NDArray[np.complex128]:
     """Frames start..end of `stft(sound)`; frame t spans blocks t-1 and t."""
     before = max(start - 1, 0)
@@ -71,9 +84,10 @@ class StreamEnhancer:
         self._stream = features.Stream()
 
     def block(self, block: NDArray) -> NDArray[np.float64]:
-        """The next 256 enhanced samples for the next 256 samples."""
+        """The next 256 enhanced samples for the next 256 samples; InputError for any others."""
         if np.shape(block) != (HOP,):
             raise InputError(f"expected {HOP} samples, got {np.shape(block)}", "block", "cut it so")
+        _refuse_no_numbers(block)
         spectrum = self._stream.analyse(block)
         return self._stream.synthesise(self._enhancer.gains(spectrum[None])[0] * spectrum)
 

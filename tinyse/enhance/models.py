@@ -60,11 +60,13 @@ class Source:
 
 def find_model(model: Path | str) -> ModelFiles:
     """The files of a run, a published model (its folder or name) or a `.tflite`."""
+    from tinyse.tflite.weights import weights_beside
+
     path = Path(model)
     if path.suffix == ".tflite":
         if not path.is_file():
             raise InputError("there is no such file", path, "check the path")
-        return ModelFiles(path.stem, path, _if_there(path.parent / WEIGHTS))
+        return ModelFiles(path.stem, path, weights_beside(path))
     folder = path if path.is_dir() else packaged("models", str(model))
     if not folder.is_dir():
         raise InputError("there is no such model", str(model), _models_there_are())

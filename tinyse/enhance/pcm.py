@@ -88,8 +88,11 @@ def _enhanced(source: BinaryIO, stream: BlockStream, passed: Passed) -> Iterator
         drop, early = early, 0
         return enhanced[drop:]
 
-    for data in _arriving(source):
+    # BinaryIO has no read1, but the buffer of a pipe has.
+    while data := source.read1(MOST_BYTES):  # type: ignore[attr-defined]
         waiting += data
+        if not passed.samples:
+            _refuse_wav(waiting)
         whole = len(waiting) - len(waiting) % FRAME_BYTES
         if whole:
             passed.samples += whole // SAMPLE_BYTES
@@ -103,12 +106,7 @@ def _enhanced(source: BinaryIO, stream: BlockStream, passed: Passed) -> Iterator
         yield through(tail + bytes(-len(tail) % FRAME_BYTES + FRAME_BYTES))[:owed]
 
 
-def _arriving(source: BinaryIO) -> Iterator[bytes]:
-    """What comes, as it comes; a WAV header is no sound."""
-    first = True
-    # BinaryIO has no read1, but the buffer of a pipe has.
-    while data := source.read1(MOST_BYTES):  # type: ignore[attr-defined]
-        if first and data[:4] == b"RIFF" and data[8:12] == b"WAVE":
-            raise InputError("is a WAV file, not raw samples", "stdin", REMEDY)
-        first = False
-        yield data
+def _refuse_wav(begin: bytes) -> None:
+    """A WAV header, of which a slow pipe hands over a few bytes at a time, is no sound."""
+    if begin[:4] == b"RIFF" and begin[8:12] == b"WAVE":
+        raise InputError("is a WAV file, not raw samples", "stdin", REMEDY)

@@ -9,7 +9,6 @@ ceiling  the phase-sensitive mask of the row itself, in the 128 bands:
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from tinyse import features
 from tinyse.errors import InputError
+from tinyse.files import read_npz
 
 FLOOR = "floor/gains"  # float [257] in weights.npz
 
@@ -25,17 +25,15 @@ def stored_floor(weights: Path | None) -> NDArray[np.float64] | None:
     """The fixed filter [257] that a weights.npz carries, None where it carries none."""
     if weights is None:
         return None
-    try:
-        with np.load(weights, allow_pickle=False) as file:
-            if FLOOR not in file.files:
-                return None
-            gains = file[FLOOR].astype(np.float64)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"is not a weights.npz ({error})", weights, "train again") from error
-    if gains.shape != (features.BINS,) or not np.isfinite(gains).all():
-        what = f"{FLOOR}: expected {features.BINS} finite gains, got shape {gains.shape}"
+    arrays = read_npz(weights, "is not a weights.npz", "train again", (FLOOR,))
+    if FLOOR not in arrays:
+        return None
+    gains = arrays[FLOOR]
+    floats = gains.dtype.kind == "f" and bool(np.isfinite(gains).all())
+    if gains.shape != (features.BINS,) or not floats:
+        what = f"{FLOOR}: expected {features.BINS} finite gains, got {gains.dtype} {gains.shape}"
         raise InputError(what, weights, "train again")
-    return gains
+    return gains.astype(np.float64)
 
 
 def filtered(sound: NDArray, gains: NDArray) -> NDArray[np.float64]:

@@ -153,9 +153,9 @@ def _row(row: MixtureRow | PairRow, mixture: Mixture, scores: dict[str, Scores])
 
 def _condition(row: MixtureRow | PairRow) -> str:
     """The key of the row in `by_snr`."""
-    if row.snr_db is None:
-        return "clean" if isinstance(row, MixtureRow) else "unknown"
-    return f"{row.snr_db + 0.0:g}"  # -0 is 0
+    if row.is_clean:
+        return "clean"
+    return "unknown" if row.snr_db is None else f"{row.snr_db + 0.0:g}"  # -0 is 0
 
 
 class _Sides:

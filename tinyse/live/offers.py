@@ -44,19 +44,23 @@ def find_offers(models: Sequence[Path | str] = (), runtimes: Sequence[str] = RUN
     """Those of `models`, or all published ones, on those of `runtimes` that are installed.
 
     A runtime counts as installed where it opens one of the models.  Raises InputError for a model
-    that is none and where nothing is left.
+    that is none and where nothing is left: of the models or names, if no runtime's absence is to
+    blame.
     """
     offers = _named([find_model(model) for model in models or _published()])
     if not offers:
         raise InputError("no model is published here", "live", "name one: tinyse live MODEL")
-    missing: dict[str, str] = {}
+    errors: dict[str, TinySEError] = {}
     for runtime in dict.fromkeys(runtimes):
         try:
             _open_any(offers, runtime)
         except TinySEError as error:
-            missing[runtime] = str(error)
+            errors[runtime] = error
+    missing = {runtime: str(error) for runtime, error in errors.items()}
     there = tuple(runtime for runtime in dict.fromkeys(runtimes) if runtime not in missing)
     if not there:
+        if all(isinstance(error, InputError) for error in errors.values()):
+            raise next(iter(errors.values()))
         reasons = ", ".join(f"{name} ({reason})" for name, reason in missing.items())
         raise InputError(
             f"no runtime opens a model: {reasons}", "live", "install one: tinyse doctor"

@@ -6,7 +6,8 @@ origin.  Only the files of PAGE are served, read once at the start.
 
 One page at a time is heard: a newer one takes over, so that a reload never waits for a page that
 vanished.  A page may run two seconds ahead of the clock; what it sends faster stays unread in its
-socket, so a flood fills no memory and takes no more of the processor than a frame each 16 ms.
+socket, so a flood fills no memory and takes little more of the processor than a frame each 16 ms.
+A page that reads nothing holds up neither the next one nor the end: its connection is cut.
 """
 
 from __future__ import annotations
@@ -39,9 +40,13 @@ PAGE = {
 }
 SOCKET = "socket"
 AHEAD_S = 2.0
-TEXT_FRAMES = 16  # what a request costs of the allowance: it may open a model
-GONE_S = 5.0  # a page that answers no ping for so long has vanished
+# What a message takes of the allowance of its kind.  A frame takes less than it lasts: the page's
+# sound card has a clock of its own, and what a pause of ours has piled up must drain again.
+COSTS_S = {bytes: 0.95 * FRAME_MS / 1000, str: 0.25}  # a request may open a model
+GONE_S = 5.0  # a page that answers no ping for so long, or reads nothing, has vanished
+CLOSE_S = 1.0  # a farewell takes no longer
 REPLACED, REFUSED = 4001, 1008  # close codes: ours, and RFC 6455's for a broken rule
+LEAVING = 1001  # RFC 6455's of a server that ends
 SAFE = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -89,7 +94,7 @@ class LiveServer:
                 max_size=MOST_BYTES,
                 ping_interval=GONE_S,
                 ping_timeout=GONE_S,
-                close_timeout=1,
+                close_timeout=CLOSE_S,
                 server_header=None,
                 logger=_logger(),
             )
@@ -102,6 +107,8 @@ class LiveServer:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
+        if self._page is not None:
+            await _end(self._page, LEAVING)
         await self._server.wait_closed()
         self._worker.shutdown(cancel_futures=True)
 
@@ -145,13 +152,13 @@ class LiveServer:
 
         older, self._page = self._page, page
         if older is not None:
-            await older.close(REPLACED, "another page has taken over")
+            await _end(older, REPLACED, "another page has taken over")
         async with self._turn:
             with contextlib.suppress(ConnectionClosed):
                 try:
                     await self._answer(page)
                 except BadMessage as error:
-                    await page.close(REFUSED, str(error).encode()[:120].decode(errors="ignore"))
+                    await _end(page, REFUSED, str(error).encode()[:120].decode(errors="ignore"))
         if self._page is page:
             self._page = None
 
@@ -159,27 +166,45 @@ class LiveServer:
         loop = asyncio.get_running_loop()
         session = Session(self._offers, self._notices)
         allowance = Allowance(loop.time)
-        await page.send(session.hello())
+        await _say(page, session.hello())
         async for message in page:
-            frames = TEXT_FRAMES if isinstance(message, str) else 1
-            await asyncio.sleep(allowance.wait_s(frames))
+            await asyncio.sleep(allowance.wait_s(message))
             answer = await loop.run_in_executor(self._worker, session.answer, message)
             if answer is not None:
-                await page.send(answer)
+                await _say(page, answer)
+
+
+async def _say(page: ServerConnection, answer: bytes | str) -> None:
+    """Sends it; a page that makes no room for it in time is cut off, and its messages end."""
+    try:
+        async with asyncio.timeout(GONE_S):
+            await page.send(answer)
+    except TimeoutError:
+        page.transport.abort()
+
+
+async def _end(page: ServerConnection, code: int, reason: str = "") -> None:
+    """Closes its connection, without a farewell where the page takes none."""
+    try:
+        async with asyncio.timeout(CLOSE_S):
+            await page.close(code, reason)
+    except TimeoutError:
+        page.transport.abort()
 
 
 class Allowance:
-    """How far ahead of the clock a page may run."""
+    """How far ahead of the clock a page may run, with its frames and with its requests."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._due = now()  # when what was taken so far would have been sent in real time
+        # When what was taken so far of each kind would have been sent in real time.
+        self._due: dict[type, float] = dict.fromkeys(COSTS_S, now())
 
-    def wait_s(self, frames: int) -> float:
-        """Seconds to wait before the next `frames` are taken."""
-        now = self._now()
-        self._due = max(self._due, now) + frames * FRAME_MS / 1000
-        return max(0.0, self._due - now - AHEAD_S)
+    def wait_s(self, message: bytes | str) -> float:
+        """Seconds to wait before the message is taken."""
+        kind, now = type(message), self._now()
+        self._due[kind] = max(self._due[kind], now) + COSTS_S[kind]
+        return max(0.0, self._due[kind] - now - AHEAD_S)
 
 
 def _logger() -> logging.Logger:

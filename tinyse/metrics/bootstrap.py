@@ -23,19 +23,12 @@ FEWEST_GROUPS = 8  # below, say that the interval is too narrow
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean, its 95 % interval, and what it was drawn from."""
+    """A mean, its 95 % interval, and of how many groups."""
 
     mean: float
     low: float
     high: float
     groups: int
-    draws: int
-    seed: int
-
-    @property
-    def trustworthy(self) -> bool:
-        """Whether there are enough groups for percentiles."""
-        return self.groups >= FEWEST_GROUPS
 
 
 def paired_interval(
@@ -57,4 +50,4 @@ def paired_interval(
     counts = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), draws)
     means = (counts @ sums[order]) / (counts @ sizes[order])
     low, high = np.percentile(means, [2.5, 97.5])
-    return Interval(float(values.mean()), float(low), float(high), count, draws, seed)
+    return Interval(float(values.mean()), float(low), float(high), count)

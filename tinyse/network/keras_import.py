@@ -13,15 +13,23 @@ import tempfile
 from collections.abc import Iterator
 from types import ModuleType
 
-from tinyse.errors import MissingExtra
+from tinyse.errors import InputError, MissingExtra
 from tinyse.network.memory import keep_freed_memory
+
+EXTRAS = {"tensorflow": "train", "jax": "jax"}  # backend -> what installs it
 
 
 def import_keras() -> ModuleType:
-    """Keras on the backend of KERAS_BACKEND, TensorFlow unless set; MissingExtra without it."""
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    """Keras on the backend of KERAS_BACKEND, TensorFlow unless set; MissingExtra without it.
+
+    Raises InputError for another backend, unless a script has imported Keras on it already.
+    """
+    name = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if name not in EXTRAS and "keras" not in sys.modules:
+        raise InputError(f"is {name}", "KERAS_BACKEND", f"use {' or '.join(EXTRAS)}")
+    os.environ["KERAS_BACKEND"] = name
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if os.environ["KERAS_BACKEND"] == "jax":
+    if name == "jax":
         keep_freed_memory()
     try:
         with _held_back():
@@ -33,7 +41,8 @@ def import_keras() -> ModuleType:
                 # Looking for devices is the last thing that chatters.
                 tensorflow.config.list_physical_devices()
     except ModuleNotFoundError as error:
-        raise MissingExtra(error.name or "keras", "train") from error
+        package = (error.name or "keras").partition(".")[0]
+        raise MissingExtra(package, EXTRAS.get(name, "train")) from error
     return keras
 
 

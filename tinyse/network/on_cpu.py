@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyse import features
-from tinyse.compiled import build
-from tinyse.errors import InputError
+from tinyse.compiled import DoesNotCompile, build, load_library
+from tinyse.errors import InputError, TinySEError
 from tinyse.network.integers import Multiplier
 from tinyse.network.tensors import Tensor, Tensors
 
@@ -56,30 +56,53 @@ _capsule: Callable[[Any], object] = jax.ffi.pycapsule
 _result: Callable[[_Shape, type[np.generic]], jax.ShapeDtypeStruct] = jax.ShapeDtypeStruct
 
 
-@cache
 def load() -> ctypes.CDLL:
     """Compile and register the calls; InputError where the machine cannot run them."""
+    return _loaded()[1]
+
+
+def machine() -> str:
+    """The flag of MACHINES that the calls are compiled for: sums of another differ."""
+    return _loaded()[0]
+
+
+@cache
+def _loaded() -> tuple[str, ctypes.CDLL]:
+    flag, library = _built()
+    for name in _CALLS:
+        capsule = _capsule(getattr(library, name))
+        jax.ffi.register_ffi_target(name, capsule, platform="cpu")
+    return flag, library
+
+
+def _built() -> tuple[str, ctypes.CDLL]:
+    """The first build that can be made and that runs here.
+
+    A processor that has a flag may still not do it: compilers of before it do not know it, and a
+    sandbox may refuse the tile unit.
+    """
     key = "train.precision"
     compiler = shutil.which("g++") or shutil.which("clang++")
     if compiler is None:
         raise InputError("bfloat16 needs a C++ compiler", key, "apt-get install g++")
-    refused = InputError(
+    refused: TinySEError = InputError(
         "bfloat16 needs an x86 processor with AVX2", key, "train with precision float32"
     )
     if platform.machine().lower() not in ("x86_64", "amd64"):
         raise refused
-    machine = next((told for flag, told in MACHINES.items() if flag in processor()), None)
-    if machine is None:
-        raise refused
-    command = (compiler, *_FLAGS, *machine, f"-I{jax.ffi.include_dir()}")
-    path = build(command, [_SOURCES / "calls.cc"], ".so", _SOURCES)
-    library = ctypes.CDLL(str(path))
-    if not library.tinyse_available():
-        raise refused
-    for name in _CALLS:
-        capsule = _capsule(getattr(library, name))
-        jax.ffi.register_ffi_target(name, capsule, platform="cpu")
-    return library
+    # JAX's headers have the same path in every version, and what is built goes by the command.
+    of_jax = f"-I{jax.ffi.include_dir()}", f'-DTINYSE_JAX="{jax.__version__}"'
+    for flag in (flag for flag in MACHINES if flag in processor()):
+        command = (compiler, *_FLAGS, *MACHINES[flag], *of_jax)
+        try:
+            path = build(command, [_SOURCES / "calls.cc"], ".so", _SOURCES)
+        except DoesNotCompile as error:
+            refused = error
+            continue
+        library = load_library(path)
+        if library.tinyse_available():
+            return flag, library
+    raise refused
 
 
 def processor() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -69,5 +70,7 @@ def value_and_gradient(
 
 
 def threads() -> int:
-    """Threads of one operation: the order of XLA's sums depends on it."""
-    return tf.config.threading.get_intra_op_parallelism_threads()
+    """Threads of one operation, zero for one a core: the order of XLA's sums depends on it."""
+    told = os.environ.get("TF_NUM_INTRAOP_THREADS", "")  # TensorFlow takes it for its default
+    asked = int(told) if told.isdecimal() else 0
+    return tf.config.threading.get_intra_op_parallelism_threads() or asked

@@ -27,7 +27,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyse.errors import InputError
-from tinyse.files import read_bytes
 from tinyse.tflite.check import CheckedFile, check
 from tinyse.tflite.layout import CUSTOM
 from tinyse.tflite.read import REMEDY, Model, Operator, Tensor, parse_model
@@ -111,18 +110,12 @@ def is_decode(model: Model) -> bool:
     return any(_is_decode(operator) for operator in model.operators)
 
 
-def load_decode(path: Path | str) -> CheckedFile:
-    """Reads and checks a file in this form: its bytes as they are, its network decoded.
+def check_decode(data: bytes, path: Path | None = None) -> CheckedFile:
+    """A file in this form, whose bytes may come from `path`: they as they are, its network decoded.
 
     Whoever runs the bytes (TFLM) gets the checked file; whoever counts weights finds them all.
     InputError says what is wrong with it.
     """
-    path = Path(path)
-    return check_decode(read_bytes(path), path)
-
-
-def check_decode(data: bytes, path: Path | None = None) -> CheckedFile:
-    """The same of bytes that may come from `path`."""
     model = decoded(parse_model(data, path))
     return CheckedFile(path, data, model, check(model))
 

@@ -24,7 +24,7 @@ from tinyse.quant.network import (
     same,
 )
 from tinyse.quant.post_training import quantise_network
-from tinyse.quant.profiles import PROFILES, Profile, find_profile, quantise_for
+from tinyse.quant.profiles import PROFILES, Profile, find_profile, fitting_profile, quantise_for
 from tinyse.quant.scales import (
     Multiplier,
     multiply,
@@ -53,6 +53,7 @@ __all__ = [
     "Quantisation",
     "coarsened",
     "find_profile",
+    "fitting_profile",
     "logistic_table",
     "multiply",
     "multiply_wide",

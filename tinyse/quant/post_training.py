@@ -20,6 +20,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from tinyse.errors import InputError
 from tinyse.quant.network import (
     IntegerDense,
     IntegerGRU,
@@ -44,8 +45,12 @@ LOGIT_BOUND = 6.24
 # finer than the hidden state's as long as the range is below +-512.
 CELL_MARGIN = 1.5
 
-# Keeps a bias within int32 when all weights of a matrix are next to nothing.
-SMALLEST_WEIGHT_SCALE = 2.0**-20
+# An eighth of int32 leaves the accumulator room for the products.
+LARGEST_BIAS = 2.0**28
+
+# A bias counts in steps of its weights: where they are next to nothing, these steps still let it
+# reach +-32 behind a hidden state, and no weight is further off than 2^-17.
+SMALLEST_WEIGHT_SCALE = 2.0**-16
 
 
 def quantise_network(network: FloatNetwork, name: str) -> IntegerNetwork:
@@ -74,7 +79,7 @@ def _lstm(layer: FloatLayer, arriving: Quantisation) -> IntegerLSTM:
         name=layer.name,
         kernels=tuple(map(_weights, kernels, kernel_scales)),
         recurrents=tuple(map(_weights, recurrents, recurrent_scales)),
-        biases=tuple(_bias(bias, arriving.scale * scale) for bias, scale in biases),
+        biases=tuple(_bias(bias, arriving.scale * scale, layer) for bias, scale in biases),
         kernel_scales=kernel_scales,
         recurrent_scales=recurrent_scales,
         input=arriving,
@@ -95,8 +100,10 @@ def _gru(layer: FloatLayer, arriving: Quantisation) -> IntegerGRU:
         name=layer.name,
         kernels=tuple(map(_weights, kernels, kernel_scales)),
         recurrents=tuple(map(_weights, recurrents, recurrent_scales)),
-        biases=tuple(_bias(bias, arriving.scale * scale) for bias, scale in pairs),
-        recurrent_biases=tuple(_bias(b, HIDDEN.scale * scale) for b, scale in recurrent_pairs),
+        biases=tuple(_bias(bias, arriving.scale * scale, layer) for bias, scale in pairs),
+        recurrent_biases=tuple(
+            _bias(bias, HIDDEN.scale * scale, layer) for bias, scale in recurrent_pairs
+        ),
         kernel_scales=kernel_scales,
         recurrent_scales=recurrent_scales,
         input=arriving,
@@ -106,12 +113,13 @@ def _gru(layer: FloatLayer, arriving: Quantisation) -> IntegerGRU:
 
 def _dense(layer: FloatLayer, arriving: Quantisation) -> IntegerDense:
     kernel = layer.kernel.T
-    scales = np.array([weight_scale(row) for row in kernel])
+    least = least_scales(layer.bias, arriving, LARGEST_BIAS)
+    scales = np.array([weight_scale(row, low) for row, low in zip(kernel, least, strict=True)])
     is_mask = layer.kind == "mask"
     return IntegerDense(
         name=layer.name,
         kernel=_weights(kernel, scales[:, None]),
-        bias=_bias(layer.bias, arriving.scale * scales),
+        bias=_bias(layer.bias, arriving.scale * scales, layer),
         kernel_scales=scales,
         input=arriving,
         accumulated=accumulated(layer),
@@ -120,9 +128,22 @@ def _dense(layer: FloatLayer, arriving: Quantisation) -> IntegerDense:
     )
 
 
-def weight_scale(weights: NDArray[np.float32]) -> float:
-    """Scale of int8 steps: the largest weight is 127 of them."""
-    return r12(max(float(np.abs(weights).max()) / 127, SMALLEST_WEIGHT_SCALE))
+def weight_scale(weights: NDArray[np.float32], least: float = SMALLEST_WEIGHT_SCALE) -> float:
+    """Scale of int8 steps, `least` or more: the largest weight is 127 of them."""
+    return r12(max(float(np.abs(weights).max()) / 127, least))
+
+
+def least_scales(
+    bias: NDArray[np.float32], arriving: Quantisation, most: float
+) -> NDArray[np.float64]:
+    """Scales [n] of a Dense layer's outputs from which on no bias [n] has more than `most` steps.
+
+    Weights that this makes coarser are nothing beside their bias.  Behind a layer that is silent
+    the smallest scale alone would not do: steps of what arrives are next to nothing too.
+    """
+    # Half of it: rounding a scale to 12 bits may take a little back.
+    needed = np.abs(bias.astype(np.float64)) / (arriving.scale * most / 2)
+    return np.maximum(needed, SMALLEST_WEIGHT_SCALE)
 
 
 def _weights(weights: NDArray[np.float32], scale: NDArray | float) -> NDArray[np.int8]:
@@ -131,10 +152,14 @@ def _weights(weights: NDArray[np.float32], scale: NDArray | float) -> NDArray[np
     return np.ascontiguousarray(np.clip(steps, -127, 127).astype(np.int8))
 
 
-def _bias(bias: NDArray[np.float32], scale: NDArray | float) -> NDArray[np.int32]:
-    # An eighth of the range leaves the accumulator room for the products.
-    bound = 2**28
-    return np.clip(np.rint(bias.astype(np.float64) / scale), -bound, bound).astype(np.int32)
+def _bias(
+    bias: NDArray[np.float32], scale: NDArray | float, layer: FloatLayer
+) -> NDArray[np.int32]:
+    steps = np.rint(bias.astype(np.float64) / scale)
+    if np.abs(steps).max() > LARGEST_BIAS:
+        what = f"{np.abs(bias).max():g} is more than the steps of its weights can hold"
+        raise InputError(what, f"{layer.name}/bias", "train again")
+    return steps.astype(np.int32)
 
 
 def cell_scale(layer: FloatLayer) -> float:

@@ -37,7 +37,7 @@ from tinyse.quant.network import (
     IntegerNetwork,
     Quantisation,
 )
-from tinyse.quant.post_training import SMALLEST_WEIGHT_SCALE, quantise_network
+from tinyse.quant.post_training import least_scales, quantise_network, weight_scale
 from tinyse.quant.scales import r12
 from tinyse.quant.weights import FloatLayer, FloatNetwork
 
@@ -69,7 +69,7 @@ SMALLEST_CELL = 0.25
 DENSE_MARGIN = 2.0  # 16 bits leave room for outputs that calibration did not see
 
 # Vela takes biases of up to 40 bits; the accumulator holds 47.
-LARGEST_BIAS = 2.0**38
+LARGEST_WIDE_BIAS = 2.0**38
 
 
 def find_profile(name: str) -> Profile:
@@ -77,6 +77,11 @@ def find_profile(name: str) -> Profile:
     if name not in PROFILES:
         raise InputError(f"unknown profile {name!r}", "profile", f"use {', '.join(PROFILES)}")
     return PROFILES[name]
+
+
+def fitting_profile(network: FloatNetwork) -> str:
+    """The profile of a network's exports where nobody names one: GRUs are there in steps alone."""
+    return "step16x8" if any(layer.kind == "gru" for layer in network.layers) else "fused"
 
 
 def quantise_for(network: FloatNetwork, name: str, profile: str) -> IntegerNetwork:
@@ -101,7 +106,8 @@ def _widened(source: FloatLayer, layer: IntegerLayer, arriving: Quantisation) ->
     """`layer` with 16-bit activations."""
     if isinstance(layer, IntegerDense):
         is_mask = layer.logistic is not None
-        scale = r12(max(float(np.abs(source.kernel).max()) / 127, SMALLEST_WEIGHT_SCALE))
+        least = least_scales(source.bias, arriving, LARGEST_WIDE_BIAS)
+        scale = weight_scale(source.kernel, float(least.max()))
         steps = np.rint(source.kernel.T.astype(np.float64) / scale)
         return dataclasses.replace(
             layer,
@@ -160,4 +166,4 @@ def _wide_bias(
     bias: NDArray[np.float32], arriving: Quantisation, scale: float
 ) -> NDArray[np.int64]:
     steps = np.rint(bias.astype(np.float64) / (arriving.scale * scale))
-    return np.clip(steps, -LARGEST_BIAS, LARGEST_BIAS).astype(np.int64)
+    return np.clip(steps, -LARGEST_WIDE_BIAS, LARGEST_WIDE_BIAS).astype(np.int64)

@@ -16,9 +16,7 @@ exporting needs no data and no Keras; a GRU needs none, its state stays within +
 
 from __future__ import annotations
 
-import io
 import re
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyse.errors import InputError
-from tinyse.files import read_bytes
+from tinyse.files import read_npz
 
 Arrays = dict[str, NDArray[np.float32]]
 REMEDY = "write it again with tinyse train"
@@ -71,6 +69,11 @@ class FloatNetwork:
     std: NDArray[np.float32]
 
 
+def made_of_weights(folder: Path) -> tuple[str, ...]:
+    """MADE_OF_WEIGHTS, and the profiles that lie in a folder: one for each microNPU."""
+    return (*MADE_OF_WEIGHTS, *sorted(path.name for path in folder.glob("profile*.json")))
+
+
 def find_weights(source: Path | str) -> Path:
     """`source` itself, or the weights.npz in the folder `source`."""
     source = Path(source)
@@ -80,7 +83,7 @@ def find_weights(source: Path | str) -> Path:
 def read_weights(path: Path | str) -> FloatNetwork:
     """The network in `path`; InputError names the key that is missing, misshapen or not finite."""
     path = Path(path)
-    arrays = _read_arrays(path)
+    arrays = read_npz(path, "is not a weights.npz", REMEDY)
     mean = _taken(arrays, "features/mean", None, path)
     if mean.ndim != 1 or not len(mean):
         raise _wrong("features/mean", "a vector", str(mean.shape), path)
@@ -95,15 +98,6 @@ def read_weights(path: Path | str) -> FloatNetwork:
     if arrays:
         raise InputError(f"unknown key {min(arrays)}", path, "see docs/formats.md for the keys")
     return FloatNetwork(tuple(layers), mean, std)
-
-
-def _read_arrays(path: Path) -> Arrays:
-    data = io.BytesIO(read_bytes(path))  # NumPy leaves a path it cannot use open
-    try:
-        with np.load(data, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (ValueError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise InputError(f"is not a weights.npz ({error})", path, REMEDY) from error
 
 
 def _wrong(key: str, expected: str, got: str, path: Path) -> InputError:

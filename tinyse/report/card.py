@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from tinyse.errors import CheckFailed, InputError
-from tinyse.files import packaged, read_bytes, read_json, write_text
+from tinyse.files import read_bytes, read_json, write_text
 from tinyse.metrics.bootstrap import FEWEST_GROUPS
 from tinyse.recipe import Compress, Recipe, Train, read_recipe
 from tinyse.report.content import COLUMNS, MINUS, RUNTIMES, number, reference_name, signed
@@ -55,14 +55,6 @@ TRAINING = {
     "manifest_sha256": "sha256 of the corpus' manifest",
     "commit": "commit",
 }
-
-
-def find_published(name: str | Path) -> Path:
-    """The folder of a published model, by its path or its name."""
-    folder = Path(name) if Path(name).is_dir() else packaged("models", str(name))
-    if not (folder / "metrics.json").is_file():
-        raise InputError("holds no metrics.json", folder, "give a published model")
-    return folder
 
 
 def write_card(folder: Path, force: bool = False) -> Path:

@@ -7,7 +7,6 @@ weights, because 30 runs shall fit in a page: 966,656 weights are 60,416 cells, 
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyse.errors import InputError
+from tinyse.files import read_npz
 from tinyse.report.charts import palette, palette_png, png_uri
 
 CELL = 4  # weights a side
@@ -46,7 +46,7 @@ class LayerWeights:
 def read_layers(path: Path) -> list[LayerWeights]:
     """The layers of a weights.npz in order; InputError where it is none."""
     layers: dict[str, list[tuple[str, NDArray]]] = {}
-    for name, array in _arrays(path).items():
+    for name, array in read_npz(path, "is no weights.npz", "write it again").items():
         layer, _, part = name.partition("/")
         if part not in ("kernel", "recurrent"):
             continue
@@ -82,14 +82,6 @@ def cell_counts(matrix: NDArray) -> NDArray[np.uint8]:
         grid.reshape(rows, CELL, columns, CELL).sum(axis=(1, 3)) for grid in (padded, there)
     )
     return np.ceil(kept / of * (LEVELS - 1)).astype(np.uint8)
-
-
-def _arrays(path: Path) -> dict[str, NDArray]:
-    try:
-        with np.load(path) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"is no weights.npz ({error})", path, "write it again") from error
 
 
 def _gates(layer: str, part: str, array: NDArray, path: Path) -> list[tuple[str, NDArray]]:

@@ -1,7 +1,8 @@
 """The numbers of an entry, each with its unit and how it was measured.
 
 A key is `group/name`: `quality/sdr_loss`, `bytes/native`, `macs/live`, `instructions/cortex_m4`,
-`cycles/ethos-u55-128`, `time/tflm`.  A figure that no document holds is not there: none is guessed.
+`cycles/ethos-u55-128, flash`, `time/tflm`.  A figure that no document holds is not there: none is
+guessed.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from typing import Any, TypeGuard
 
 from tinyse.errors import InputError
-from tinyse.report.runs import Entry, Measure
+from tinyse.report.runs import LEVELS, Entry, Measure
 
 ACCOUNTS = {
     "native": "the blob of the C runtime, flash-exact",
@@ -144,12 +145,13 @@ def _cycles(entry: Entry) -> dict[str, Measure]:
         value = number(entry, name, "total", "cycles")
         if value is not None:
             npu, mode = document.get("npu", name), document.get("mode", "?")
+            memory = document.get("memory", "?")
             how = (
-                f"Cycles a frame on {npu} with weights in {document.get('memory', '?')}, by the"
+                f"Cycles a frame on {npu} with weights in {memory}, by the"
                 f" cost model in mode {mode}, not measured on silicon, in {name}."
             )
             per_frame = value / (number(entry, name, "frames") or 1)
-            found[f"cycles/{npu}"] = Measure(per_frame, "cycles", how)
+            found[f"cycles/{npu}, {memory}"] = Measure(per_frame, "cycles", how)
     return found
 
 
@@ -167,10 +169,19 @@ def _time(entry: Entry) -> dict[str, Measure]:
 
 
 def _bench_rows(entry: Entry, key: str) -> list[dict[str, Any]]:
+    """Those of its own model, under the name of its folder or run; of the only one there is."""
     models = entry.documents.get("bench.json", {}).get("models") or []
     named = [model for model in models if isinstance(model, dict)]
-    own = [model for model in named if model.get("model") == entry.folder.resolve().name] or named
+    own = [model for model in named if model.get("model") in _folder_names(entry)]
+    if len(named) == 1:
+        own = named
     return [row for model in own[:1] for row in model.get(key) or [] if isinstance(row, dict)]
+
+
+def _folder_names(entry: Entry) -> set[str]:
+    folder = entry.folder.resolve()
+    run = folder.parent.parent if folder.parent.name == LEVELS else folder
+    return {folder.name, run.name}
 
 
 def number(entry: Entry, document: str, *keys: str) -> float | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any
 
 from tinyse.errors import InputError
 from tinyse.files import packaged, read_bytes, read_json, read_toml
+from tinyse.recipe import level_name
 
 RECIPE, WEIGHTS, LOG, LEVELS = "recipe.toml", "weights.npz", "log.jsonl", "levels"
 SINGLE = ("metrics.json", "evaluate.json", "inspect.json", "bench.json", "manifest.json",
@@ -84,21 +86,22 @@ class Entry:
 
 
 def read_entries(folders: Iterable[Path]) -> list[Entry]:
-    """The entries of `folders`, in order; names are told apart by their folders.
+    """The entries of `folders`, in order; runs of one name also bear that of the folder above.
 
     The name of a published model stands for its folder where there is no folder of that name.
 
     Raises InputError for a folder that holds no run and for a file that is not what it should be.
     """
-    found: list[Entry] = []
+    places: list[Path] = []
     for folder in map(_place, folders):
         if not folder.is_dir():
             raise InputError("is no folder", folder, "give a run, a model or a folder of runs")
         runs = [folder] if _is_run(folder) else sorted(p for p in folder.iterdir() if _is_run(p))
         if not runs:
             raise InputError("holds no run", folder, "give a run, a model or a folder of runs")
-        for run in runs:
-            found += _entries(run)
+        places += runs
+    alike = Counter(place.resolve().name for place in places)
+    found = [entry for place in places for entry in _entries(place, _run_name(place, alike))]
     names = [entry.name for entry in found]
     if len(set(names)) < len(names):
         raise InputError(f"two runs are named {_twice(names)}", "RUN", "rename a folder")
@@ -111,6 +114,11 @@ def _place(folder: Path) -> Path:
     return published if named and _is_run(published) else folder
 
 
+def _run_name(place: Path, alike: Counter[str]) -> str:
+    place = place.resolve()
+    return f"{place.parent.name}/{place.name}" if alike[place.name] > 1 else place.name
+
+
 def _twice(names: list[str]) -> str:
     return next(name for name in names if names.count(name) > 1)
 
@@ -119,22 +127,27 @@ def _is_run(folder: Path) -> bool:
     return folder.is_dir() and any((folder / name).is_file() for name in SIGNS)
 
 
-def _entries(folder: Path) -> list[Entry]:
+def _entries(folder: Path, name: str) -> list[Entry]:
     """A run as one entry, or one for each of its levels; the last level is the run's own file."""
-    own = _entry(folder, folder.resolve().name)
+    own = _entry(folder, name)
     parent = folder / LEVELS
     levels = [path for path in parent.iterdir() if _is_run(path)] if parent.is_dir() else []
     if not levels:
         return [own]
     asked = (own.recipe.get("compress") or {}).get("levels") or []
-    last = f"{asked[-1]:g}" if asked and isinstance(asked[-1], int | float) else None
+    last = _name_of(asked[-1]) if asked else None
     found = []
     for level in sorted(levels, key=_by_number):
         entry = _entry(level, f"{own.name} / {level.name}")
         documents = {**own.documents, **entry.documents} if level.name == last else entry.documents
-        log = tuple(line for line in own.log if f"{line.get('level', '')}" == level.name)
+        log = tuple(line for line in own.log if _name_of(line.get("level")) == level.name)
         found.append(Entry(entry.name, level, entry.recipe or own.recipe, documents, log))
     return found
+
+
+def _name_of(level: Any) -> str | None:
+    """Of a level's sparsity as a log or a recipe has it; None of anything else."""
+    return level_name(level) if isinstance(level, int | float) and 0 <= level <= 1 else None
 
 
 def _by_number(path: Path) -> tuple[float, str]:

@@ -8,6 +8,7 @@ expressions with Vega's interpreter, so its content policy can forbid `eval` and
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-from tinyse.errors import MissingExtra
+from tinyse.errors import InputError, MissingExtra
 from tinyse.files import cache_folder, write_text
 from tinyse.report.conditions import by_condition, gain_interval, label, rank
 from tinyse.report.measures import evaluation, is_number
@@ -58,11 +59,12 @@ def library() -> str:
         raise MissingExtra("vl-convert-python", "report") from error
     # Bundling takes seconds and gives the same for one version.
     kept = cache_folder() / f"vega-{version('vl-convert-python')}.js"
-    if kept.exists():
+    with contextlib.suppress(OSError):
         return kept.read_text("utf-8")
     bundle = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub lacks the default
     bundle = bundle.replace("</script", "<\\/script")
-    write_text(kept, bundle)
+    with contextlib.suppress(InputError):  # a cache that cannot be written costs those seconds
+        write_text(kept, bundle)
     return bundle
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyse import __version__
-from tinyse.compiled import find_tool
+from tinyse.compiled import find_tool, load_library
 from tinyse.errors import InputError
 from tinyse.pack.format import CACHE_LINE, Layout
 from tinyse.pack.native import pack
@@ -24,6 +24,7 @@ from tinyse.runtimes.interface import RuntimeInfo, checked_frames
 from tinyse.tflite.check import load
 
 HOP = 256
+COMPILERS = ("cc", "gcc", "clang")
 FLAGS = ("-std=c99", "-O3", "-shared", "-fPIC", "-fno-math-errno")
 STATUS = {
     -1: "a null pointer or an index that is not there",
@@ -63,13 +64,13 @@ _FUNCTIONS = {
 
 @cache
 def library() -> ctypes.CDLL:
-    """The shared library, from the cache or compiled; MissingTool where there is no compiler."""
-    compiler = find_tool(("cc", "gcc", "clang"), "apt-get install gcc (or another C compiler)")
+    """The shared library, from the cache or compiled; MissingTool where that is in vain."""
+    compiler = find_tool(COMPILERS, "apt-get install gcc")
     sources = [path for path in library_sources() if path.suffix == ".c"]
     folder = harness()
     command = (compiler, *FLAGS, f"-I{folder / 'include'}")
     path = build(command, [*sources, folder / "targets" / "host" / "run.c"], ".so")
-    loaded = ctypes.CDLL(str(path))
+    loaded = load_library(path)
     for name, (result, arguments) in _FUNCTIONS.items():
         function = getattr(loaded, name)
         function.restype, function.argtypes = result, arguments

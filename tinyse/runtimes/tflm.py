@@ -6,6 +6,7 @@ figure is printed to file descriptor 2 and nowhere else; `_arena_bytes` reads it
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -96,8 +97,9 @@ def _state_tensors(file: CheckedFile) -> dict[str, int]:
 
 def _arena_bytes(interpreter: Any) -> int:
     """What the recording allocator handed out, head and tail."""
-    sys.stderr.flush()
-    saved = os.dup(2)
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    saved = _descriptor_2()
     with tempfile.TemporaryFile() as printed:
         try:
             os.dup2(printed.fileno(), 2)
@@ -111,3 +113,14 @@ def _arena_bytes(interpreter: Any) -> int:
     if found is None:
         raise RuntimeError(f"tflite-micro prints no arena total: {text[:200]!r}")
     return int(found[1])
+
+
+def _descriptor_2() -> int:
+    """A copy of descriptor 2, which is the null device from now on where it was closed."""
+    with contextlib.suppress(OSError):
+        return os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)  # any descriptor that is free, 2 itself too
+    os.dup2(null, 2)
+    if null != 2:
+        os.close(null)
+    return os.dup(2)

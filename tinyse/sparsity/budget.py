@@ -95,7 +95,7 @@ def budgets(
     refuse_oversized(structure, shapes_of(matrices))
     sizes = {name: math.prod(structure.grid(shape)) for name, shape in shapes_of(matrices).items()}
     fixed = {
-        name: groups_left(sizes[name], share) for name, share in _by_hand(by_hand or {}, sizes)
+        name: groups_left(sizes[name], share) for name, share in fixed_by_hand(by_hand or {}, sizes)
     }
     free = [name for name in sizes if name not in fixed]
     if not free:
@@ -229,7 +229,9 @@ def _by_curves(curves: list[Curve], groups: NDArray) -> Callable[[float], NDArra
     return wanted
 
 
-def _by_hand(patterns: Mapping[str, float], sizes: Mapping[str, int]) -> list[tuple[str, float]]:
+def fixed_by_hand(
+    patterns: Mapping[str, float], sizes: Mapping[str, int]
+) -> list[tuple[str, float]]:
     """(name, sparsity) of what the patterns name; the last that fits counts."""
     found: dict[str, float] = {}
     for pattern, share in patterns.items():
@@ -284,7 +286,7 @@ def _around(counts: Callable[[float], NDArray], total: int) -> tuple[float, floa
 
 def _unit_budgets(weights: Weights, sparsity: float, by_hand: Mapping[str, float]) -> Budgets:
     sizes = {name: space.size for name, space in free_spaces(weights).items()}
-    fixed = {name: groups_left(sizes[name], share) for name, share in _by_hand(by_hand, sizes)}
+    fixed = {name: groups_left(sizes[name], share) for name, share in fixed_by_hand(by_hand, sizes)}
     free = [name for name in sizes if name not in fixed]
     groups = np.array([sizes[name] for name in free], np.int64)
     factors = np.array([1.0 if _gated(weights, name) else DENSE_FACTOR for name in free])

@@ -25,14 +25,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tinyse.audio.corpora import read_manifest
+from tinyse.audio.lists import find_list
 from tinyse.errors import InputError
 from tinyse.files import read_bytes, write_bytes
 from tinyse.sweep.measures import Measuring
-from tinyse.sweep.plan import Plan, read_plan
+from tinyse.sweep.plan import Plan, read_plan, recipes
 from tinyse.sweep.study import begin, library, settle
 from tinyse.sweep.table import read_rows, write_table
 from tinyse.sweep.trial import Job, run_trial
-from tinyse.tasks import map_tasks, refuse_place
+from tinyse.tasks import cores_each, map_tasks, refuse_place
 
 __all__ = ["Plan", "read_plan", "sweep"]
 
@@ -54,14 +56,15 @@ def sweep(
     data : folder of the corpus
     out : the sweep's folder; else `sweeps/NAME`
     where : "local" or "ray://HOST:PORT"; a cluster sees `data`, `path` and `out` by the same paths
-    workers : runs at a time, each with every core it finds; else one here, a core each on a cluster
+    workers : runs at a time, which share the cores of this machine out; else one, with all of them,
+        and on a cluster as many as it has cores
     progress : called with (runs done, runs)
 
     Raises InputError for a plan that cannot be run, or a folder that holds another sweep.
     """
     plan = read_plan(path)
     folder = (out or Path("sweeps") / plan.name).absolute()
-    _refuse_without_data(plan, data)
+    _refuse_without_data(plan, data, path.absolute().parent)
     Measuring.of(plan, path.absolute().parent, data, None)
     refuse_place(where, workers)
     library()
@@ -78,18 +81,36 @@ def sweep(
     corpus = None if data is None else data.absolute()
     if where == "local":
         workers = workers or 1
-    job = Job(plan, path.absolute().parent, folder, corpus, workers == 1 and where == "local")
-    map_tasks(partial(run_trial, job), left, where, workers, done)
+    alone = workers == 1 and where == "local"
+    job = Job(plan, path.absolute().parent, folder, corpus, alone)
+    # By what was asked and not by what is left: a run that goes on must have as many as before.
+    threads = cores_each(workers or 1)
+    run = partial(run_trial, job)
+    map_tasks(run, left, where, workers, done, apart=not alone, threads=threads)
     return folder, _record(plan, folder)
 
 
-def _refuse_without_data(plan: Plan, data: Path | None) -> None:
-    if not plan.trains:
-        return
+def _refuse_without_data(plan: Plan, data: Path | None, beside: Path) -> None:
+    """What is wrong with the corpus and its lists is no run's fault, so it is said before any."""
     if data is None:
-        raise InputError("is needed to train", "--data", "name the folder of the corpus")
+        if plan.trains:
+            raise InputError("is needed to train", "--data", "name the folder of the corpus")
+        return
     if not data.is_dir():
         raise InputError("there is no such folder", data, "name the folder of the corpus")
+    manifests: set[str] = set()
+    lists: set[str] = set()
+    for recipe in recipes(plan, beside):
+        settings = recipe.compress
+        if plan.command == "train" or settings is None or settings.method != "offline":
+            lists |= {recipe.data.valid_list, recipe.data.rooms_list} - {""}
+        elif not settings.hears:
+            continue
+        manifests.add(recipe.data.manifest)
+    for manifest in sorted(manifests):
+        read_manifest(data / manifest)
+    for name in sorted(lists):
+        find_list(name, data)
 
 
 def _record(plan: Plan, folder: Path) -> list[dict[str, Any]]:

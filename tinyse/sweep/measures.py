@@ -12,7 +12,8 @@ from tinyse.enhance import find_model
 from tinyse.evaluate import evaluate_each, split_against
 from tinyse.export import export_model
 from tinyse.files import read_json, write_json
-from tinyse.recipe import read_recipe
+from tinyse.quant import fitting_profile, read_weights
+from tinyse.recipe import level_name, read_recipe
 from tinyse.sparsity.groups import parse_structure
 from tinyse.sweep.plan import Plan
 
@@ -51,7 +52,7 @@ class Measuring:
         the folder of every level but the last, whose file the run's own is.
         """
         levels = read_json(folder / "run.json").get("levels", [])
-        places = [folder / LEVELS / f"{level['sparsity_asked']:g}" for level in levels[:-1]]
+        places = [folder / LEVELS / level_name(level["sparsity_asked"]) for level in levels[:-1]]
         places.append(folder)
         figures = [self._of_file(place) for place in places]
         self._evaluate(places)
@@ -63,7 +64,8 @@ class Measuring:
 
     def _of_file(self, folder: Path) -> dict[str, Any]:
         """Figures that the exported file tells without a sound."""
-        file = export_model(folder, folder, force=True)
+        profile = fitting_profile(read_weights(folder / "weights.npz"))
+        file = export_model(folder, folder, profile, force=True)
         audit = inspect(file, (_block(folder),))
         write_json(folder / "inspect.json", audit)
         figures = {f"{name}_bytes": count for name, count in audit["bytes"].items()}

@@ -27,6 +27,7 @@ import difflib
 import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -120,13 +121,19 @@ def read_plan(path: Path) -> Plan:
     if plan.cases:
         plan = _by_case(plan, path)
     _check_keys(plan, path)
-    recipe = recipe_of(plan, path.parent)
+    list(recipes(plan, path.parent))
+    return plan
+
+
+def recipes(plan: Plan, beside: Path) -> Iterator[Recipe]:
+    """The recipe with every value of every key, one at a time.
+
+    So a wrong value is refused before the first run, and by its name.
+    """
     for key, values in plan.keys.items():
         ends = [values.low, values.high] if isinstance(values, Span) else values
         for value in ends:
-            # One at a time: a wrong value is refused before the first run, and by its name.
-            read_recipe(recipe, with_table(plan, plan.overrides({key: as_toml(value)})))
-    return plan
+            yield resolved(plan, beside, {key: as_toml(value)})
 
 
 def _explained(message: str) -> str:

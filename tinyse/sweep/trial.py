@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinyse.errors import InputError, MissingExtra, ResumeRefused, TinySEError
+from tinyse.errors import InputError, MachineFault, MissingExtra, ResumeRefused, TinySEError
 from tinyse.files import read_bytes, read_json, write_json
 from tinyse.sweep.measures import Measuring
 from tinyse.sweep.plan import Plan, resolved, source_of
@@ -22,7 +22,7 @@ class Job:
     """What every run of a sweep shares; it travels to the worker.
 
     beside : folder of SWEEP.toml; folder : the sweep's; data : the corpus'
-    alone : whether runs come one after another, each with every core
+    alone : whether runs come one after another, each with all cores
     """
 
     plan: Plan
@@ -40,8 +40,9 @@ def run_trial(job: Job, number: int) -> dict[str, Any]:
     """Run number `number`, or what is left of it; returns and writes its row.
 
     What ends one run (a loss that is not a number, a sparsity the network cannot have) is its row's
-    `error`, and the sweep goes on; a missing package ends the sweep, and so does a run that cannot
-    go on here as what it was begun as.
+    `error`, and the sweep goes on; a missing package ends the sweep, and so does a fault of the
+    machine, which is no matter of the run's settings, and a run that cannot go on here as what it
+    was begun as.
     """
     run = job.folder / "runs" / f"{number}"
     if (run / ROW).exists():
@@ -52,7 +53,7 @@ def run_trial(job: Job, number: int) -> dict[str, Any]:
         row |= _trained(job, run, chosen, number)
     except _Stopped:
         row |= {"state": "stopped"} | _last_validation(run)
-    except (MissingExtra, ResumeRefused):
+    except (MachineFault, MissingExtra, ResumeRefused):
         raise
     except TinySEError as error:
         row |= {"state": "failed", "error": str(error)}
@@ -67,6 +68,8 @@ def _measured(job: Job, run: Path) -> dict[str, Any]:
     measuring = Measuring.of(job.plan, job.beside, job.data, None if job.alone else 1)
     try:
         found = measuring.run(run)
+    except MachineFault:
+        raise
     except InputError as error:
         return {"state": "failed", "error": str(error)}
     if "levels" in found:
@@ -96,7 +99,8 @@ def _train(job: Job, run: Path, chosen: dict[str, str], number: int, begun: bool
 
     assert job.data is not None  # `sweep` has seen to it
     recipe = resolved(job.plan, job.beside, chosen)
-    return train(recipe, job.data, run, resume=begun, tell=_teller(job, run, number))
+    # What lies there and was not begun is what a kill has left.
+    return train(recipe, job.data, run, begun, not begun, _teller(job, run, number))
 
 
 def _compress(
@@ -107,9 +111,10 @@ def _compress(
     source, overrides = source_of(job.plan, job.beside), job.plan.overrides(chosen)
     settings = resolved(job.plan, job.beside, chosen).compress
     offline = settings is not None and settings.method == "offline"
+    resume = begun and not offline
     _, record = compress(
         source, overrides, job.data, run,
-        resume=begun and not offline, force=begun and offline, tell=_teller(job, run, number),
+        resume=resume, force=not resume, tell=_teller(job, run, number),
     )  # fmt: skip
     return record
 

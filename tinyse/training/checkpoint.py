@@ -6,16 +6,16 @@ its parameters, Adam's moments, the step, and the sums the log line of the runni
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyse.errors import InputError
-from tinyse.files import atomic_file
+from tinyse.errors import InputError, ResumeRefused
+from tinyse.files import atomic_file, read_npz
+from tinyse.training.groups_in_graph import THRESHOLD
 from tinyse.training.step import State
 
 
@@ -55,13 +55,35 @@ def load(path: Path) -> tuple[State, Progress, dict[str, NDArray]]:
     """What `save` wrote; InputError if it is missing or damaged."""
     parts: dict[str, dict[str, NDArray]] = {"fixed": {}, "progress": {}}
     parts |= {name: {} for name in State._fields}
+    fault, remedy = "is no checkpoint", "start the run anew"
+    arrays = read_npz(path, fault, remedy)
     try:
-        with path.open("rb") as opened, np.load(opened) as file:
-            for key in file.files:
-                part, _, name = key.partition("/")
-                parts[part][name] = file[key]
+        for key, array in arrays.items():
+            part, _, name = key.partition("/")
+            parts[part][name] = array
         progress = Progress(**{name: value.item() for name, value in parts.pop("progress").items()})
-    except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
-        raise InputError(f"is no checkpoint ({error})", path, "start the run anew") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{fault} ({error})", path, remedy) from error
     fixed = parts.pop("fixed")
     return State(**parts), progress, fixed
+
+
+def take_up(
+    path: Path, shapes: Mapping[str, tuple[int, ...]], fixed: Iterable[str]
+) -> tuple[State, Progress, dict[str, NDArray]]:
+    """What `load` gives, to go on from it; ResumeRefused where another run would go on.
+
+    shapes : of every parameter of the network; fixed : what the run cannot do without
+    """
+    found = load(path)
+    there = {
+        name: np.shape(value)
+        for name, value in found[0].parameters.items()
+        if not name.startswith(THRESHOLD)
+    }
+    if other := {name for name in {*there, *shapes} if there.get(name) != shapes.get(name)}:
+        what = f"is of another network: {min(other)} has shape {there.get(min(other))}"
+        raise ResumeRefused(f"{what}, not {shapes.get(min(other))}", path, "start a new run")
+    if not found[2].keys() >= set(fixed):
+        raise ResumeRefused("is of another kind of run", path, "start a new run")
+    return found

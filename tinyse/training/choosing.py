@@ -7,7 +7,7 @@ their masks, so what was out can come back until the choice is fixed.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,10 +15,10 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from tinyse.errors import TinySEError
+from tinyse.errors import ResumeRefused, TinySEError
 from tinyse.network.build import Parameters
 from tinyse.recipe import Compress
-from tinyse.sparsity.budget import Budgets, Curve, Energy, budgets
+from tinyse.sparsity.budget import Budgets, Curve, Energy, budgets, fixed_by_hand
 from tinyse.sparsity.choice import (
     Keep,
     Norms,
@@ -63,6 +63,8 @@ class Chooser:
         self._updates = {x.number: each for x, each in zip(choosing, found, strict=True)}
         self._controller = Controller(settings.proportional, settings.integral)
         self._choose(everything(weights, self.structure))
+        sizes = {name: part.size for name, part in self.keep.items()}
+        self._by_hand = {name for name, _ in fixed_by_hand(settings.budgets, sizes)}
 
     def share_out(
         self, levels: list[Level], weights: Weights, curves: Mapping[str, Curve] | None = None
@@ -173,7 +175,7 @@ class Chooser:
         else:
 
             def choose(sparsity: float) -> Keep:
-                return self._by_magnitude(level, parameters, sparsity)
+                return self._by_magnitude(level, parameters, sparsity, self._by_hand)
 
             before = choose(level.sparsity)
         self.before_cut = sparsity_of(self._weights, self.structure, before)
@@ -182,9 +184,20 @@ class Chooser:
         else:
             self._choose(fullest(choose, self._weights, self.structure, level.sparsity))
 
-    def _by_magnitude(self, level: Level, parameters: Parameters, sparsity: float) -> Keep:
-        share = sparsity / level.sparsity
-        wanted = {name: share * by for name, by in self._budgets[level.number].items()}
+    def _by_magnitude(
+        self,
+        level: Level,
+        parameters: Parameters,
+        sparsity: float,
+        fixed: Collection[str] = (),
+    ) -> Keep:
+        """The choice at a sparsity below the level's; what is less is not taken off `fixed`."""
+        shares = self._budgets[level.number]
+        gone = {name: by * self.keep[name].size for name, by in shares.items()}
+        free = sum(groups for name, groups in gone.items() if name not in fixed)
+        less = (1 - sparsity / level.sparsity) * sum(gone.values())
+        share = max(1 - less / free, 0.0) if free else 1.0
+        wanted = {name: by * (1.0 if name in fixed else share) for name, by in shares.items()}
         return by_budget(self._weights, self.structure, self._norms(parameters), wanted)
 
     def _norms(self, parameters: Parameters) -> Norms:
@@ -212,8 +225,8 @@ class Chooser:
         }
         return {"steering": steering, **found}
 
-    def take_up(self, arrays: Mapping[str, NDArray]) -> None:
-        """Go on from what `arrays` gave."""
+    def take_up(self, levels: list[Level], arrays: Mapping[str, NDArray]) -> None:
+        """Go on from what `arrays` gave; ResumeRefused where that was of other groups or levels."""
         penalty, error, self.before_cut = arrays["steering"].tolist()
         settings = self._settings
         self._controller = Controller(settings.proportional, settings.integral, penalty, error)
@@ -221,7 +234,12 @@ class Chooser:
         for key, share in part_of(arrays, "budget").items():
             level, _, name = key.partition("/")
             self._budgets.setdefault(int(level), {})[name] = float(share)
-        self._choose(part_of(arrays, "keep"))
+        if any(x.selects and x.number not in self._budgets for x in levels):
+            raise ResumeRefused("are more than were begun", "compress.levels", "start a new run")
+        keep = part_of(arrays, "keep")
+        if _shapes(keep) != _shapes(self.keep):
+            raise ResumeRefused("has other groups", "compress.structure", "start a new run")
+        self._choose(keep)
 
 
 def without_thresholds(parameters: Parameters) -> Parameters:
@@ -236,6 +254,10 @@ def part_of(arrays: Mapping[str, Array], part: str) -> dict[str, Array]:
         for key, value in arrays.items()
         if key.startswith(f"{part}/")
     }
+
+
+def _shapes(keep: Keep) -> dict[str, tuple[int, ...]]:
+    return {name: part.shape for name, part in keep.items()}
 
 
 def _thresholds(parameters: Parameters) -> dict[str, float]:

@@ -27,15 +27,15 @@ from tinyse.audio import pools
 from tinyse.audio.corpora import Corpus, read_manifest
 from tinyse.audio.feed import Batches, Feed
 from tinyse.audio.lists import MixtureList, find_list
-from tinyse.errors import InputError, TinySEError
-from tinyse.files import atomic_file, clear, read_bytes, read_json, sha256, write_json, write_text
+from tinyse.errors import TinySEError
+from tinyse.files import atomic_file, read_bytes, read_json, sha256, write_json, write_text
 from tinyse.network import backend
-from tinyse.network.build import Parameters
+from tinyse.network.build import Parameters, shapes
 from tinyse.network.masked import masked_parameters
 from tinyse.network.precision import find_cpu_calls, products_in
 from tinyse.network.quantised import used_parameters
 from tinyse.network.tensors import Tensor
-from tinyse.recipe import Network, Recipe, to_toml
+from tinyse.recipe import Network, Recipe, level_name, to_toml
 from tinyse.sparsity.budget import Curve, scan
 from tinyse.sparsity.graph import spaces
 from tinyse.sparsity.groups import Weights
@@ -49,7 +49,8 @@ from tinyse.training.compress_step import Knobs, Step, forward_pass, make_compre
 from tinyse.training.levels import Level, levels, settings_of
 from tinyse.training.logbook import Clock, Tell, Told, event_files, preparing
 from tinyse.training.losses import Batch, batch_loss
-from tinyse.training.provenance import MADE, provenance, same_run
+from tinyse.training.provenance import provenance
+from tinyse.training.run_folder import clear_run, refuse_taken, same_run
 from tinyse.training.source import Source
 from tinyse.training.step import MOST_OVERFLOWS, State
 from tinyse.training.validation import Validation
@@ -91,12 +92,12 @@ def train_compressed(
     record = provenance(recipe, corpus, valid) | shas
     if resume:
         same_run(run / "run.json", record, force)
-    elif (run / "run.json").exists() and not force:
-        raise InputError("holds a run already", run, "use --resume, --force or another folder")
+    else:
+        refuse_taken(run, force)
     # It may still refuse, so nothing is written before.
     going = _Compression(recipe, source, taught, corpus, valid, run, resume, tell)
-    if not resume and (run / "run.json").exists():
-        clear(run, *MADE)
+    if not resume:
+        clear_run(run)
     write_text(run / "recipe.toml", to_toml(recipe))
     write_json(run / "run.json", record)
     going.go(tell)
@@ -125,8 +126,9 @@ class _Compression:
         self._pools = pools.decode(corpus, tell=preparing(tell, "recordings decoded"))
         last = run / "state" / "last.npz"
         if resume and last.exists():
-            self._state, self._progress, fixed = checkpoint.load(last)
-            self._chooser.take_up(fixed)
+            wanted = shapes(recipe.network)
+            self._state, self._progress, fixed = checkpoint.take_up(last, wanted, ("steering",))
+            self._chooser.take_up(self._levels, fixed)
             source.weights |= part_of(fixed, "source")
         else:
             self._begin(tell)
@@ -236,13 +238,13 @@ class _Compression:
         loss = float(loss)
         self._overflows = 0 if math.isfinite(float(norm)) else self._overflows + 1
         if not math.isfinite(loss) or self._overflows == MOST_OVERFLOWS:
-            raise TinySEError(
-                f"the loss is {loss} at step {self._progress.step}, its gradient {float(norm):g}",
-                self._run,
-                "lower compress.learning_rate; state/last.npz is the last good state",
-            )
+            raise self._no_number(f"the loss is {loss} and its gradient {float(norm):g}")
         self._state = State(*state)
         return loss
+
+    def _no_number(self, what: str) -> TinySEError:
+        remedy = "lower compress.learning_rate; state/last.npz is the last good state"
+        return TinySEError(f"{what} at step {self._progress.step}", self._run, remedy)
 
     def _step(self, selects: bool, distils: bool, frozen: bool) -> Step:
         """The compiled step of a phase, compiled when it is first asked for."""
@@ -262,6 +264,10 @@ class _Compression:
         given = parameters, chooser.masks
         gains = [each.si_sdr_gain(given) for each in self._validations]
         gain = sum(gains) / len(gains)
+        if not math.isfinite(
+            gain
+        ):  # no best state of the level could be told from that of the last
+            raise self._no_number(f"the validation gain is {gain}")
         line = {
             "level": level.sparsity,
             "step": progress.step,
@@ -308,10 +314,10 @@ class _Compression:
         weights = self._exported(best)
         recipe = msgspec.structs.replace(
             self._recipe,
-            name=f"{self._recipe.name}-{level.sparsity:g}",
+            name=f"{self._recipe.name}-{level_name(level.sparsity)}",
             network=_shape(self._recipe.network, weights),
         )
-        folder = self._run / LEVELS / f"{level.sparsity:g}"
+        folder = self._run / LEVELS / level_name(level.sparsity)
         with atomic_file(folder / "weights.npz") as file:
             np.savez_compressed(file, **weights)  # type: ignore[arg-type]  # no key is called allow_pickle
         write_text(folder / "recipe.toml", to_toml(recipe))
@@ -346,7 +352,7 @@ class _Compression:
 
     def finish(self) -> dict:
         """Make the last level's weights and shape the run's; what `run.json` says of the end."""
-        folders = [self._run / LEVELS / f"{level.sparsity:g}" for level in self._levels]
+        folders = [self._run / LEVELS / level_name(level.sparsity) for level in self._levels]
         with atomic_file(self._run / "weights.npz") as file:
             file.write(read_bytes(folders[-1] / "weights.npz"))
         with np.load(folders[-1] / "weights.npz") as arrays:

@@ -121,9 +121,9 @@ def settings_of(recipe: Recipe) -> Compress:
 
 
 def levels(settings: Compress) -> list[Level]:
-    """Every level of a run, in order; a run that goes down again goes on dense from there."""
+    """Every level of a run, in order; one below the level before has its own sparsity at once."""
     before = [0.0, *settings.levels]
     return [
-        Level(number, max(min(start, asked), 0.0), asked, settings)
+        Level(number, min(start, asked), asked, settings)
         for number, (start, asked) in enumerate(zip(before, settings.levels, strict=False))
     ]

@@ -19,16 +19,17 @@ from tinyse.audio import pools
 from tinyse.audio.corpora import Corpus, read_manifest
 from tinyse.audio.feed import Batches, Feed
 from tinyse.audio.lists import MixtureList, find_list
-from tinyse.errors import InputError, TinySEError
+from tinyse.errors import TinySEError
 from tinyse.features import Normalisation
-from tinyse.files import atomic_file, clear, write_json, write_text
+from tinyse.files import atomic_file, write_json, write_text
 from tinyse.network.build import Parameters, initial_parameters, shapes
 from tinyse.network.precision import find_cpu_calls
 from tinyse.recipe import Recipe, to_toml
 from tinyse.training import calibrate, checkpoint
 from tinyse.training.checkpoint import Progress
 from tinyse.training.logbook import Clock, Tell, Told, event_files, preparing
-from tinyse.training.provenance import MADE, provenance, same_run
+from tinyse.training.provenance import provenance
+from tinyse.training.run_folder import clear_run, refuse_taken, same_run
 from tinyse.training.step import MOST_OVERFLOWS, State, learning_rate, make_step
 from tinyse.training.validation import Validation
 
@@ -57,11 +58,11 @@ def train(
     record = provenance(recipe, corpus, valid)
     if resume:
         same_run(run / "run.json", record, force)
-    elif (run / "run.json").exists() and not force:
-        raise InputError("holds a run already", run, "use --resume, --force or another folder")
+    else:
+        refuse_taken(run, force)
     going = _Run(recipe, corpus, valid, run, resume, tell)  # reads all audio: before any write
-    if not resume and (run / "run.json").exists():
-        clear(run, *MADE)
+    if not resume:
+        clear_run(run)
     write_text(run / "recipe.toml", to_toml(recipe))
     write_json(run / "run.json", record)
     going.go(tell)
@@ -87,7 +88,8 @@ class _Run:
         self._pools = pools.decode(corpus, tell=preparing(tell, "recordings decoded"))
         last = run / "state" / "last.npz"
         if resume and last.exists():
-            self._state, self._progress, fixed = checkpoint.load(last)
+            wanted = shapes(recipe.network)
+            self._state, self._progress, fixed = checkpoint.take_up(last, wanted, ("mean", "std"))
             self._normalisation = Normalisation(fixed["mean"], fixed["std"])
         else:
             self._state = State.fresh(initial_parameters(recipe.network, self._train.seed))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tinyse.errors import InputError
 from tinyse.features import BANDS, Normalisation
 from tinyse.network import features_in_graph as graph
-from tinyse.network.build import Parameters, shapes
+from tinyse.network.build import Parameters, layer_names, shapes
 from tinyse.network.quantised import Activations
 from tinyse.quant import FloatNetwork, read_weights
 from tinyse.recipe import Network
@@ -33,7 +33,7 @@ class Source:
 
     @classmethod
     def read(cls, path: Path) -> Source:
-        """Of a weights.npz."""
+        """Of a weights.npz; InputError where it holds a network that a recipe cannot say."""
         floats = read_weights(path)
         if len(floats.mean) != BANDS:
             what = f"was trained on {len(floats.mean)} features a frame, not {BANDS}"
@@ -75,4 +75,9 @@ def _table_of(floats: FloatNetwork, path: Path) -> Network:
     if len(clips) > 1:
         raise InputError(f"expected one cell clip for all LSTMs, got {clips}", path, "train anew")
     clip = clips[0] if clips else 0.0
-    return Network(cell_clip=clip).resized({x.name: x.units for x in floats.layers})
+    network = Network(cell_clip=clip).resized({x.name: x.units for x in floats.layers})
+    names = [layer.name for layer in floats.layers]
+    if names != layer_names(network):  # as an imported one may be: training would reorder it
+        what = f"expected the layers as {', '.join(layer_names(network))}, got {', '.join(names)}"
+        raise InputError(what, path, "use --method offline, which keeps the order")
+    return network

@@ -15,6 +15,8 @@ const noisyPicture = new Spectrogram(element("noisy"));
 const heardPicture = new Spectrogram(element("enhanced"));
 
 let audio = null; // { context, node, gain } once something has been started
+let opening = null; // the promise of it
+let attempt = 0; // number of the start or stop that came last: a start gives way to a later one
 let stopSource = null;
 const inFlight = []; // { frame, at, of } of what was sent and is not back, in order
 let sound = 0; // number of the sound that was started last
@@ -40,6 +42,7 @@ socket.onmessage = ({ data }) => {
 socket.onclose = ({ reason }) => {
   stop();
   for (const id of ["microphone", "pick", "runtime"]) element(id).disabled = true;
+  for (const input of document.getElementsByName("model")) input.disabled = true;
   const why = SILENT.test(reason) ? "this page did not answer for ten seconds" : reason;
   tell(`The connection has ended${why ? `: ${why}` : ""}. Reload the page, or start tinyse live again.`);
 };
@@ -100,12 +103,25 @@ document.addEventListener("keydown", event => {
 // Sound
 
 async function start(describe, open) {
+  if (socket.readyState !== WebSocket.OPEN) return;
   stop();
   tell("");
+  element("stop").disabled = false; // the browser may ask for the microphone for as long as it likes
+  const mine = attempt;
+  const ended = () => {
+    if (mine !== attempt) return;
+    stop();
+    tell(`${describe} has ended: it was taken away, or may no longer be used. Start it again.`);
+  };
   try {
-    audio ??= await openAudio();
+    opening ??= openAudio();
+    audio = await opening;
+    if (mine !== attempt) return;
     await audio.context.resume();
-    const source = await open(audio.context);
+    if (mine !== attempt) return;
+    const source = await open(audio.context, ended);
+    if (mine !== attempt) { source.end(); return; }
+    stopSource = () => { source.node.disconnect(); source.end(); };
     sound++;
     lastNoisy = new Int16Array(FRAME);
     frames = lost = 0;
@@ -113,15 +129,17 @@ async function start(describe, open) {
     heardPicture.clear();
     say({ type: "start" });
     source.node.connect(audio.node);
-    stopSource = () => { source.node.disconnect(); source.end(); };
-    element("stop").disabled = false;
     element("source").textContent = describe;
   } catch (error) {
+    if (!audio) opening = null;
+    if (mine !== attempt) return;
+    stop();
     tell(`${describe} cannot be used: ${error.message}`);
   }
 }
 
 function stop() {
+  attempt++;
   stopSource?.();
   stopSource = null;
   element("stop").disabled = true;
@@ -141,13 +159,18 @@ async function openAudio() {
   return { context, node, gain };
 }
 
-async function openMicrophone(context) {
+async function openMicrophone(context, ended) {
   const raw = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
   const stream = await navigator.mediaDevices.getUserMedia({ audio: raw });
-  return {
-    node: new MediaStreamAudioSourceNode(context, { mediaStream: stream }),
-    end: () => stream.getTracks().forEach(track => track.stop()),
-  };
+  const tracks = stream.getTracks();
+  const end = () => tracks.forEach(track => track.stop());
+  tracks.forEach(track => track.addEventListener("ended", ended)); // not by its own stop()
+  try {
+    return { node: new MediaStreamAudioSourceNode(context, { mediaStream: stream }), end };
+  } catch (error) {
+    end();
+    throw error;
+  }
 }
 
 async function openFile(context, file) {
@@ -194,6 +217,11 @@ const mean = list => list.reduce((sum, value) => sum + value, 0) / list.length;
 
 function tell(text) {
   trouble = text;
+  warn(text);
+}
+
+function warn(text) {
+  if (element("problem").textContent === text) return; // a screen reader reads every change aloud
   element("problem").textContent = text;
   element("problem").hidden = !text;
 }
@@ -220,9 +248,9 @@ function judge(average) {
   const slow = times.length === JUDGED && average > FRAME_MS;
   const late = performance.now() - lostAt < 2000;
   const name = element("heard").textContent;
-  element("problem").hidden = !(slow || late);
-  if (slow) element("problem").textContent = `${name} does not hold real time: ${average.toFixed(1)} ms a frame of ${FRAME_MS} ms. Frames are left out.`;
-  else if (late) element("problem").textContent = `${name} does not hold real time: this machine is busy, and frames are left out.`;
+  if (slow) warn(`${name} does not hold real time: a frame takes longer than the ${FRAME_MS} ms that it lasts. Frames are left out.`);
+  else if (late) warn(`${name} does not hold real time: this machine is busy, and frames are left out.`);
+  else warn("");
 }
 
 setInterval(figures, 250);

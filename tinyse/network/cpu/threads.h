@@ -22,7 +22,15 @@ Aligned<T> aligned(size_t count) {
   return Aligned<T>(static_cast<T*>(std::aligned_alloc(64, bytes)));
 }
 
-inline int threads() { return std::max(1u, std::thread::hardware_concurrency()); }
+// As many as XLA takes: it reads the same variable.
+inline int threads() {
+  static const int count = [] {
+    const char* told = std::getenv("NPROC");
+    const int asked = told ? std::atoi(told) : 0;
+    return asked > 0 ? asked : std::max(1, (int)std::thread::hardware_concurrency());
+  }();
+  return count;
+}
 
 // Calls work(first, last) on shares of [0, count), one thread each; every share is a multiple of
 // `grain` but the last.
