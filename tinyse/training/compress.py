@@ -264,9 +264,8 @@ class _Compression:
         given = parameters, chooser.masks
         gains = [each.si_sdr_gain(given) for each in self._validations]
         gain = sum(gains) / len(gains)
-        if not math.isfinite(
-            gain
-        ):  # no best state of the level could be told from that of the last
+        # No best state of the level could be told from that of the level before.
+        if not math.isfinite(gain):
             raise self._no_number(f"the validation gain is {gain}")
         line = {
             "level": level.sparsity,
