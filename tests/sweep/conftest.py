@@ -22,5 +22,6 @@ def place(tmp_path, monkeypatch):
     (tmp_path / "grid.toml").write_text(GRID)
     (tmp_path / "halving.toml").write_text(HALVING)
     (tmp_path / "cases.toml").write_text(CASES)
+    monkeypatch.delenv("TINYSE_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path

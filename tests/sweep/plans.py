@@ -13,6 +13,7 @@ source = "small"
 [set]
 "compress.method" = "offline"
 "compress.permute" = false
+"compress.resolve" = false
 
 [keys]
 "compress.structure" = ["weight", "block:4x4"]

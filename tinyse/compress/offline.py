@@ -11,7 +11,7 @@ import dataclasses
 import math
 import tempfile
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import msgspec
@@ -153,10 +153,16 @@ def prune_to_bytes(pruning: Pruning, limit: int, account: str) -> tuple[float, A
     Solving for the survivors changes what they are, and so what a coder makes of them: where the
     bytes are too many, it is done again for as many fewer.
     """
+    search = partial(_to_bytes, pruning, limit)
+    (found,) = map_tasks(search, [account], apart=pruning.solves)
+    return found
+
+
+def _to_bytes(pruning: Pruning, limit: int, account: str) -> tuple[float, Arrays]:
     aimed = limit
     for _ in range(_CORRECTIONS):
         sparsity = pruning.sparsity_for(aimed, account)
-        (arrays,) = prune_levels(pruning, (sparsity,))
+        arrays = pruning.in_order(sparsity).at(sparsity)
         found = bytes_of(arrays, account)
         if found <= limit:
             return sparsity, arrays
