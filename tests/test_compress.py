@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import types
 
@@ -205,6 +206,15 @@ def test_a_budget_is_kept_after_solving(place, tiny_corpus, monkeypatch):
     found = all_accounts(load(place / "run" / "model.tflite"))["bound"]
     assert spent == {"account": "bound", "limit_bytes": 30000, "bytes": found}
     assert 0.9 * 30000 <= found <= 30000
+
+
+def test_offline_starts_no_keras():
+    """It would cost seconds here, and as many again in every worker that prunes."""
+    script = (
+        "import sys; from tinyse.compress import offline;"
+        " sys.exit(bool({'keras', 'tensorflow', 'jax'} & {*sys.modules}))"
+    )
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
 
 
 def test_units_leave_a_smaller_network(place):

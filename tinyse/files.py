@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 import os
 import shutil
-import struct
 import tempfile
-import tokenize
 import tomllib
-import zipfile
-import zlib
 from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -136,13 +131,6 @@ def read_toml(path: str | os.PathLike, remedy: str = "see docs/formats.md") -> d
         raise InputError(f"is not TOML ({error})", path, remedy) from error
 
 
-# What zip, its decompressors and NumPy say of damaged files.
-_DAMAGED = (
-    *(ValueError, TypeError, AttributeError, KeyError, EOFError, OSError, MemoryError),
-    *(RuntimeError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
-)
-
-
 def read_npz(
     path: str | os.PathLike, fault: str, remedy: str, names: Container[str] | None = None
 ) -> dict[str, NDArray]:
@@ -150,14 +138,26 @@ def read_npz(
 
     Raises InputError with `fault`, as "is no checkpoint", and `remedy` for a file that is none.
     """
+    # Here: every command starts with this module, and few read arrays.
+    import io
+    import struct
+    import tokenize
+    import zipfile
+    import zlib
+
     import numpy as np
 
+    # What zip, its decompressors and NumPy say of damaged files.
+    damaged = (
+        *(ValueError, TypeError, AttributeError, KeyError, EOFError, OSError, MemoryError),
+        *(RuntimeError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+    )
     data = io.BytesIO(read_bytes(path))  # NumPy leaves a path it cannot use open
     try:
         # Of another kind of file NumPy gives an array, or an object without `with`.
         with np.load(data, allow_pickle=False) as file:
             return {name: file[name] for name in file.files if names is None or name in names}
-    except _DAMAGED as error:
+    except damaged as error:
         raise InputError(f"{fault} ({error})", path, remedy) from error
 
 

@@ -12,7 +12,7 @@ pytest.importorskip("keras")
 
 from tinyse.errors import InputError, ResumeRefused
 from tinyse.files import write_json
-from tinyse.training.run_folder import same_run
+from tinyse.run_folder import same_run
 
 RECORD = {
     "recipe_sha256": "a", "manifest_sha256": "b", "valid_list_sha256": ["c"], "backend": "jax",

@@ -28,7 +28,7 @@ from tinyse.features import BANDS, Normalisation
 from tinyse.files import atomic_file, packaged, read_json, sha256, write_json, write_text
 from tinyse.quant import FloatNetwork, read_weights
 from tinyse.recipe import Compress, Recipe, level_name, make_recipe, read_recipe, to_toml
-from tinyse.training.run_folder import clear_run, recipe_sha256, refuse_taken, same_run
+from tinyse.run_folder import clear_run, recipe_sha256, refuse_taken, same_run
 
 CONTROL = "control"  # the folder of the control's run, in the run
 LEVELS = "levels"

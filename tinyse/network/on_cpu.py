@@ -3,8 +3,8 @@
 XLA's products on a CPU run at a fraction of what the processor can do, and its loop over time packs
 the recurrent kernel anew in every step.  `cpu/` holds the code, which is compiled on first use: for
 the tile unit (AMX), for dot products of pairs (AVX-512 with BF16), else for fused multiply-adds
-(AVX2).  Operands of products are rounded to bfloat16, sums and everything element-wise stay
-float32: the usual mixed precision of training.
+(AVX-512 or AVX2).  Operands of products are rounded to bfloat16, sums and everything element-wise
+stay float32: the usual mixed precision of training.
 
 Functions and shapes are those of `layers`; `build.fitted` brings a network to widths they take.
 """

@@ -36,6 +36,7 @@ from tinyse.network.precision import find_cpu_calls, products_in
 from tinyse.network.quantised import used_parameters
 from tinyse.network.tensors import Tensor
 from tinyse.recipe import Network, Recipe, level_name, to_toml
+from tinyse.run_folder import clear_run, refuse_taken, same_run
 from tinyse.sparsity.budget import Curve, scan
 from tinyse.sparsity.graph import spaces
 from tinyse.sparsity.groups import Weights
@@ -50,7 +51,6 @@ from tinyse.training.levels import Level, levels, settings_of
 from tinyse.training.logbook import Clock, Tell, Told, event_files, preparing
 from tinyse.training.losses import Batch, batch_loss
 from tinyse.training.provenance import provenance
-from tinyse.training.run_folder import clear_run, refuse_taken, same_run
 from tinyse.training.source import Source
 from tinyse.training.step import MOST_OVERFLOWS, State
 from tinyse.training.validation import Validation

@@ -25,11 +25,11 @@ from tinyse.files import atomic_file, write_json, write_text
 from tinyse.network.build import Parameters, initial_parameters, shapes
 from tinyse.network.precision import find_cpu_calls
 from tinyse.recipe import Recipe, to_toml
+from tinyse.run_folder import clear_run, refuse_taken, same_run
 from tinyse.training import calibrate, checkpoint
 from tinyse.training.checkpoint import Progress
 from tinyse.training.logbook import Clock, Tell, Told, event_files, preparing
 from tinyse.training.provenance import provenance
-from tinyse.training.run_folder import clear_run, refuse_taken, same_run
 from tinyse.training.step import MOST_OVERFLOWS, State, learning_rate, make_step
 from tinyse.training.validation import Validation
 

@@ -14,7 +14,7 @@ from tinyse.audio.lists import MixtureList
 from tinyse.network import backend
 from tinyse.network.precision import find_cpu_calls
 from tinyse.recipe import Recipe
-from tinyse.training.run_folder import recipe_sha256
+from tinyse.run_folder import recipe_sha256
 
 
 def provenance(recipe: Recipe, corpus: Corpus, valid: list[MixtureList]) -> dict:
