@@ -224,6 +224,16 @@ def test_units_leave_a_smaller_network(place):
     export_model(place / "run", place / "run")
 
 
+@pytest.mark.parametrize("structure", ["weight", "block:4x4", "unit"])
+def test_a_sparsity_of_nothing_leaves_every_group(place, structure):
+    call("--structure", structure, "--sparsity", 0, "--method", "offline", "-o", "run")
+    record = json.loads((place / "run" / "run.json").read_text())
+    assert [level["sparsity"] for level in record["levels"]] == [0.0]
+    with np.load(place / "float" / "weights.npz") as before:
+        with np.load(place / "run" / "weights.npz") as after:
+            assert all(np.array_equal(before[name], after[name]) for name in before.files)
+
+
 def test_a_budget_in_bytes_is_kept_and_used(place):
     words = ["--structure", "weight", "--method", "offline", "-o", "run"]
     call(*words, "--budget", 30000, "--account", "bound")

@@ -255,7 +255,7 @@ def _refuse_sharing(settings: Compress, data: Path | None) -> None:
 
 def _refuse_short(asked: float, found: float, groups: int) -> None:
     """Shares by hand of every half are what they are; training would end short of the level."""
-    if asked - found > 0.5 / groups:
+    if (asked - found) * groups > 0.5:
         what = f"come to a sparsity of {found:.4f}, asked is {asked:g}"
         raise InputError(what, "compress.budgets", "ask for less, or take more by hand")
 
