@@ -37,6 +37,16 @@ def test_generated_parts_are_up_to_date(name):
         assert path.read_text("utf-8") == text, REMEDY
 
 
+def test_what_stands_there_for_python_runs():
+    text = (ROOT / "docs" / "design.md").read_text("utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    names: dict = {}
+    exec(compile(block, "docs/design.md", "exec"), names)
+    assert len(names["clean"]) == len(names["noisy"])
+    assert abs(names["clean"]).max() < abs(names["noisy"]).max()
+    assert names["cycles"] > 0
+
+
 def test_every_pinned_package_has_a_licence():
     text = (ROOT / "THIRD_PARTY.md").read_text("utf-8")
     assert licence_rows(text) == pinned(ROOT), REMEDY

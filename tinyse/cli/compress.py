@@ -15,7 +15,7 @@ import click
 @click.option("--sparsity", type=float, help="Share of groups (for units, of weights) that goes.")
 @click.option("--levels", metavar="S,S,..", help="Several sparsities to walk through in one run.")
 @click.option("--budget", type=int, metavar="BYTES", help="Bytes to reach, in place of a sparsity.")
-@click.option("--account", help="What counts the bytes of --budget (tinyse inspect lists them).")
+@click.option("--account", help="What counts the bytes of --budget: one that tinyse inspect lists, native or native_coded.")
 @click.option(
     "--method", type=click.Choice(["learned", "magnitude", "offline"]), help="Who chooses."
 )

@@ -92,7 +92,7 @@ def _if_there(path: Path) -> Path | None:
 
 def _models_there_are() -> str:
     published = packaged("models")
-    names = sorted(p.name for p in published.iterdir() if p.is_dir()) if published.is_dir() else []
+    names = sorted(file.parent.name for file in published.glob("*/metrics.json"))
     return f"give a run, a .tflite or a published model ({', '.join(names) or 'none here'})"
 
 

@@ -5,8 +5,8 @@
     hidden  h' = Mul(tanh(c'), o)
 
 Each gate has two matrices, so two products and twice the scale records.  States are copied where
-they are read, and the output out of the state.  Four clamps and four copies per layer cost more
-than all multiplications of vectors together.
+they are read, and the output out of the state.  Clamps and copies, three or four of each a layer, cost
+more than all multiplications of vectors together.
 
 Source: `ethosu/regor/compiler/lstm.cpp` of ethos-u-vela 5.2.0.
 """

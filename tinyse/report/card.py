@@ -37,7 +37,7 @@ ACCOUNTS = {
     "decode": "the file in TensorFlow Lite Micro's DECODE form",
     "native": "the blob of the C runtime",
     "native_coded": "the entropy-coded blob",
-    "npu_weights": "Vela's weight encoder over all layers",
+    "npu_weights": "an Ethos-U55's weight streams over all layers, without bias and scale records",
     "npu_flash": "all that Vela places in flash",
     "bound": "entropy of mask and values of the weights",
 }

@@ -37,7 +37,7 @@ class RuntimeInfo:
 
 
 class Runtime(Protocol):
-    """The interface of design.md, section 5."""
+    """What every runtime does: a frame in, a frame out, its state in between."""
 
     name: str
     info: RuntimeInfo

@@ -10,7 +10,8 @@ order      in which order the weights stand in the stream
 sections   how many bits a stream takes
 
 The size depends on how many zeros there are and on the spread of the other values, hardly on
-where the zeros are.  Vela 5.2 writes the same number of bytes within 0.2 %, most often exactly.
+where the zeros are.  Vela 5.2 writes the same number of bytes within 0.2 %, most often exactly;
+of a sparse network that it parts into many streams, 1.2 % more.
 """
 
 from __future__ import annotations
