@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import types
@@ -229,9 +230,8 @@ def test_a_sparsity_of_nothing_leaves_every_group(place, structure):
     call("--structure", structure, "--sparsity", 0, "--method", "offline", "-o", "run")
     record = json.loads((place / "run" / "run.json").read_text())
     assert [level["sparsity"] for level in record["levels"]] == [0.0]
-    with np.load(place / "float" / "weights.npz") as before:
-        with np.load(place / "run" / "weights.npz") as after:
-            assert all(np.array_equal(before[name], after[name]) for name in before.files)
+    before, after = (dict(np.load(place / run / "weights.npz")) for run in ("float", "run"))
+    assert all(np.array_equal(before[name], after[name]) for name in before)
 
 
 def test_a_budget_in_bytes_is_kept_and_used(place):
@@ -320,6 +320,14 @@ REFUSED = {
         (*COARSE, "--set", "compress.int8=false"),
         "compress.weight_bits: 5 bits are learned together with int8",
     ),
+    "shares by hand of nothing": (
+        ("--structure", "weight", "--sparsity", 0, "--set", 'compress.budgets={"*"=0.5}'),
+        "compress.budgets: shares by hand, where nothing is to go",
+    ),
+    "an option twice": (
+        ("--structure", "weight", "--sparsity", 0.5, "--set", "compress.structure=unit"),
+        "compress.structure has an option of its own",
+    ),
     "units by energy": (
         ("--structure", "unit", "--sparsity", 0.5, "--set", "compress.share_by='energy'"),
         "energy does not serve units",
@@ -384,6 +392,30 @@ def test_a_run_is_not_overwritten(place):
     call(*words, "--force")
 
 
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("sizes", [((9, 5), ()), ((7,), (6,)), ((64, 48), (32,))])
+def test_what_a_refusal_says_can_be_had_can_be_had(place, sizes):
+    np.savez(place / "float" / "weights.npz", **float_weights(*sizes))
+    for structure in ("unit", "block:4x4", "weight"):
+        words = ["--structure", structure, "--method", "offline"]
+        said = call(*words, "--sparsity", 0.99999, "-o", "none", code=2).stderr
+        largest = re.search(r"largest that can be reached is ([0-9.]+)", said)[1]
+        call(*words, "--sparsity", largest, "-o", structure.replace(":", ""))
+
+
+@pytest.mark.parametrize("sizes", [((5, 3), ()), ((7,), (6,)), ((13, 11), (9,)), ((64, 48), (32,))])
+def test_units_of_a_budget_of_bytes(place, sizes):
+    np.savez(place / "float" / "weights.npz", **float_weights(*sizes))
+    words = ["--structure", "unit", "--method", "offline", "--account", "dense", "-o", "run"]
+    smallest = call(*words, "--budget", 10, code=2).stderr
+    least = int(re.search(r"the smallest is ([0-9,]+)", smallest)[1].replace(",", ""))
+    call(*words, "--budget", least)
+    assert json.loads((place / "run" / "run.json").read_text())["budget"]["bytes"] == least
+
+
 @pytest.fixture
 def control(monkeypatch):
     """A trainer in place of the real one: what it was asked, and a kill in its first call."""
@@ -422,7 +454,31 @@ def test_a_control_that_was_killed_goes_on(place, tiny_corpus, control):
     assert control[-1][1:] == (False, True)
 
 
-def test_pruning_that_was_killed_begins_again(place, tiny_corpus, control):
+def test_a_folder_of_others_is_no_run_that_was_killed(place, tiny_corpus, control):
+    (place / "run").mkdir()
+    np.savez(place / "run" / "weights.npz", **float_weights((8,), ()))
+    before = (place / "run" / "weights.npz").read_bytes()
+    words = ["--structure", "unit", "--sparsity", 0.6, "--method", "offline", "-o", "run"]
+    words += ["--no-resolve", "--data", tiny_corpus, "--control", "--resume"]
+    assert "holds a run already" in call(*words, code=2).stderr
+    assert (place / "run" / "weights.npz").read_bytes() == before
+
+
+def test_a_control_needs_its_corpus_before_pruning(place, tiny_corpus):
+    words = ["--structure", "unit", "--sparsity", 0.6, "--method", "offline", "-o", "run"]
+    assert (
+        "manifest.csv" in call(*words, "--no-resolve", "--data", place, "--control", code=2).stderr
+    )
+    assert not (place / "run").exists()
+
+
+def test_pruning_that_was_killed_begins_again(place, tiny_corpus, control, monkeypatch):
+    killed = ["--structure", "unit", "--sparsity", 0.6, "--method", "offline", "-o", "run"]
+    killed += ["--no-resolve", "--data", tiny_corpus, "--control"]
+    with monkeypatch.context() as patched:
+        patched.setattr("tinyse.compress._write", interrupted)
+        call(*killed, code=130)
+    assert (place / "run" / "run.json").exists()
     (place / "run" / "levels" / "0.5").mkdir(parents=True)
     words = ["--structure", "unit", "--sparsity", 0.6, "--method", "offline", "-o", "run"]
     words += ["--no-resolve", "--data", tiny_corpus, "--control", "--resume"]

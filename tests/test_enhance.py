@@ -259,6 +259,11 @@ def bad_cases(folder: Path) -> dict[str, tuple[tuple[object, ...], str]]:
         "output is there": ((good, "-o", folder / "there.wav"), "already exists"),
         "output of no format": ((good, "-o", folder / "new.mp3"), "cannot write '.mp3'; use .wav"),
         "output is input": ((good, "-o", good, "--force"), "is input and output"),
+        "output is an input": (
+            (good, folder / "in", "-o", folder / "in", "--force"),
+            "is input and",
+        ),
+        "one file for two": ((good, folder / "there.wav", "-o", folder / "x.wav"), "give a folder"),
         "one name twice": ((good, folder / "in", "-o", out), "would become this file"),
         "unknown model": ((good, "-o", out, "--model", "nowhere"), "there is no such model"),
         "unknown runtime": ((good, "-o", out, "--runtime", "tpu"), "unknown runtime 'tpu'"),
@@ -267,7 +272,7 @@ def bad_cases(folder: Path) -> dict[str, tuple[tuple[object, ...], str]]:
 
 
 CASES = ["missing", "empty", "text", "cut", "nan", "folder without sound", "output is there",
-         "output of no format", "output is input", "one name twice", "unknown model", "unknown runtime", "damaged model"]  # fmt: skip  # noqa: E501
+         "output of no format", "output is input", "output is an input", "one file for two", "one name twice", "unknown model", "unknown runtime", "damaged model"]  # fmt: skip  # noqa: E501
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -10,6 +10,8 @@ import pytest
 from tinyse.errors import CheckFailed, InputError, MissingExtra, TinySEError
 from tinyse.files import (
     atomic_file,
+    cache_folder,
+    clear,
     find_published,
     packaged,
     read_json,
@@ -17,6 +19,7 @@ from tinyse.files import (
     sha256,
     write_json,
     write_text,
+    write_together,
 )
 
 
@@ -61,6 +64,34 @@ def test_damaged_or_missing_json_is_refused(tmp_path):
     for name in ("bad.json", "none.json"):
         with pytest.raises(InputError):
             read_json(tmp_path / name)
+
+
+def test_files_together_are_refused_before_the_first(tmp_path):
+    (tmp_path / "b").mkdir()
+    with pytest.raises(InputError, match="is a folder where a file is to be"):
+        write_together({tmp_path / "a": b"1", tmp_path / "b": b"2"})
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_a_name_that_is_no_text_is_one_line(tmp_path):
+    with pytest.raises(InputError, match="not UTF-8"):
+        write_json(tmp_path / "x.json", {"name": "\udcff"})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_link_is_cleared_and_not_what_it_leads_to(tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "kept").touch()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "state").symlink_to(tmp_path / "far")
+    clear(tmp_path / "run", "state")
+    assert not list((tmp_path / "run").iterdir()) and (tmp_path / "far" / "kept").exists()
+
+
+def test_a_relative_cache_folder_does_not_count(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert cache_folder() == tmp_path / ".cache" / "tinyse"
 
 
 def test_hash_and_packaged_data(tmp_path):

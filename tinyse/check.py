@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tinyse.audio.lists import MixtureList, read_list
+from tinyse.audio.lists import MixtureList, find_list
 from tinyse.audio.synth import demo_mixture
 from tinyse.bench import gated_figures
 from tinyse.enhance import open_enhancer
@@ -23,7 +23,7 @@ from tinyse.enhance.models import WEIGHTS
 from tinyse.errors import InputError
 from tinyse.evaluate import evaluate
 from tinyse.export import MANIFEST, MODEL, export_model
-from tinyse.files import find_published, read_bytes, read_json, sha256
+from tinyse.files import find_published, packaged, read_bytes, read_json, sha256
 from tinyse.metrics import sdr
 
 EMBEDDED = "embedded"  # the recording that the project can always make
@@ -67,7 +67,7 @@ def check(
     folder = find_published(name)
     path = folder / "metrics.json"
     published = read_json(path)
-    with _figures_of(path):
+    with figures_of(path):
         expected, tolerance = published["check"], published["tolerance"]
         profile, on_boards = published["profile"], "firmware" in expected
         lists = _lists(expected["sdr"], data, notice)
@@ -76,7 +76,7 @@ def check(
         fresh = measured(file, lists)
         cores = gated_figures(file, notice) if on_boards else {}
         rows = _bytes(folder, file)
-    with _figures_of(path):
+    with figures_of(path):
         return rows + _compared(expected, tolerance, fresh, cores)
 
 
@@ -86,7 +86,7 @@ def _bytes(folder: Path, file: Path) -> list[dict[str, Any]]:
     other = sum(a != b for a, b in zip(old, new, strict=False)) + abs(len(old) - len(new))
     rows = [_row(f"bytes of {MODEL} that a fresh export has otherwise", 0, other, 0)]
     manifest = read_json(folder / MANIFEST)
-    with _figures_of(folder / MANIFEST):
+    with figures_of(folder / MANIFEST):
         exported = {
             MODEL: manifest["files"][MODEL]["sha256"],
             WEIGHTS: manifest["source"]["weights"],
@@ -98,13 +98,13 @@ def _bytes(folder: Path, file: Path) -> list[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def _figures_of(path: Path) -> Iterator[None]:
+def figures_of(path: Path) -> Iterator[None]:
     """Names the `metrics.json` that lacks a figure, or has something else there."""
     try:
         yield
     except (KeyError, TypeError, AttributeError) as error:
         remedy = "publish the model again"
-        raise InputError(f"lacks a figure of the check ({error})", path, remedy) from error
+        raise InputError(f"lacks a figure ({error})", path, remedy) from error
 
 
 def _compared(
@@ -161,10 +161,11 @@ def _lists(
     for name, figures in recorded.items():
         if name == EMBEDDED:
             continue
-        if data is None or not (data / name).exists():
+        there = packaged("lists", name).is_file() or (data is not None and (data / name).exists())
+        if data is None or not there:
             notice(f"{name}: not here, left out (TINYSE_DATA names its folder)")
             continue
-        mixtures = read_list(data / name)
+        mixtures = find_list(name, data, here=False)
         if mixtures.sha256 != figures["sha256"]:
             notice(f"{name}: another list than was published with, left out")
             continue

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
 
 def cache_folder() -> Path:
-    """What can be made again: XDG_CACHE_HOME, else ~/.cache, and there `tinyse`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tinyse"
+    """What can be made again: XDG_CACHE_HOME, else ~/.cache, and there `tinyse`.
+
+    A path that is not absolute does not count, as the XDG specification has it.
+    """
+    told = os.environ.get("XDG_CACHE_HOME", "")
+    return Path(told if os.path.isabs(told) else Path.home() / ".cache") / "tinyse"
 
 
 @contextlib.contextmanager
@@ -69,6 +73,9 @@ def write_bytes(path: str | os.PathLike, data: bytes) -> None:
 
 def write_together(contents: dict[Path, bytes]) -> None:
     """Write several files, none of which appears unless there is room for all."""
+    for path in contents:
+        if path.is_dir():
+            raise InputError("is a folder where a file is to be", path, "remove or rename it")
     with contextlib.ExitStack() as stack:
         for path, data in contents.items():
             file = stack.enter_context(atomic_file(path))
@@ -78,7 +85,7 @@ def write_together(contents: dict[Path, bytes]) -> None:
 
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Write `text` as UTF-8 to `path` whole or not at all."""
-    write_bytes(path, text.encode())
+    write_bytes(path, utf8(text, path))
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
@@ -88,13 +95,27 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
 
 def json_bytes(value: Any) -> bytes:
     """The bytes that `write_json` writes."""
-    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return utf8(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", "JSON")
+
+
+def utf8(text: str, where: object) -> bytes:
+    """The bytes of a text; InputError where it names a file whose name is no text."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError("would hold a name that is not UTF-8", where, "rename it") from error
+
+
+def refuse_same(output: Path, *inputs: Path) -> None:
+    """InputError where what would be written is what is read, which no --force may replace."""
+    if any(output.resolve() == each.resolve() for each in inputs):
+        raise InputError("is input and output", output, "write to another place")
 
 
 def clear(folder: Path, *names: str) -> None:
     """Remove these files and folders from a folder, where they are there."""
     for path in (folder / name for name in names):
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)

@@ -28,7 +28,7 @@ from tinyse.audio.lists import MixtureList, render
 from tinyse.audit import inspect
 from tinyse.behaviour import MINUTES, behaviour
 from tinyse.bench import gated_figures
-from tinyse.check import TOLERANCE, measured
+from tinyse.check import TOLERANCE, figures_of, measured
 from tinyse.enhance import open_enhancer, read_normalisation
 from tinyse.errors import InputError
 from tinyse.evaluate import FLOAT, PEERS, TWIN, evaluate
@@ -158,6 +158,10 @@ def _best_first(runs: list[Path]) -> list[Path]:
     for each, recipe in zip(runs, recipes, strict=True):
         if recipe != recipes[0]:
             raise InputError(f"has another recipe than {runs[0]}", each, "publish it on its own")
+    seeds = [read_json(each / "run.json")["seed"] for each in runs]
+    for each, seed in zip(runs, seeds, strict=True):
+        if seeds.count(seed) > 1:
+            raise InputError(f"seed {seed} is there twice", each, "give each seed once")
     gains = {each: read_json(each / "run.json")["valid_si_sdr_gain"] for each in runs}
     return sorted(runs, key=lambda each: -gains[each])
 
@@ -183,10 +187,13 @@ def add_seed(
     folder = find_published(name)
     _refuse_unfinished(run)
     metrics, seed = read_json(folder / "metrics.json"), read_json(run / "run.json")["seed"]
-    if any(line["seed"] == seed for line in metrics["seeds"]):
+    with figures_of(folder / "metrics.json"):
+        seeds, listed = [line["seed"] for line in metrics["seeds"]], metrics["list"]
+        measured_on = listed["sha256"], listed["name"]
+    if seed in seeds:
         raise InputError(f"has a line for seed {seed}", folder, "give a run with another seed")
-    if mixtures.sha256 != metrics["list"]["sha256"]:
-        what = f"is not {metrics['list']['name']} that the model was measured on"
+    if mixtures.sha256 != measured_on[0]:
+        what = f"is not {measured_on[1]} that the model was measured on"
         raise InputError(what, mixtures.name, "give that list")
     if _best_first([folder, run])[0] != folder:
         what = f"is better by validation than {folder.name}"
@@ -354,7 +361,10 @@ def refresh(name: str | Path, notice: Callable[[str], None]) -> dict[str, Any]:
     """
     folder = find_published(name)
     metrics, file = read_json(folder / "metrics.json"), folder / "model.tflite"
-    if sha256(file) != read_json(folder / MANIFEST)["files"]["model.tflite"]["sha256"]:
+    manifest = read_json(folder / MANIFEST)
+    with figures_of(folder / MANIFEST):
+        exported = manifest["files"]["model.tflite"]["sha256"]
+    if sha256(file) != exported:
         raise InputError("is not the file that was measured", file, "publish the run again")
     left_out: list[str] = []
     metrics = with_file_figures(metrics, file, left_out.append)

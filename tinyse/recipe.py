@@ -26,16 +26,18 @@ from tinyse.errors import InputError
 from tinyse.files import packaged, read_toml
 
 SCHEMA = 1
+# Cells are int16 with a scale of a power of two from 2^-18 to 1.
+LEAST_CLIP, MOST_CLIP = 0.125, 32768.0
 
 Units = Annotated[int, msgspec.Meta(ge=1, le=4096)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Bits = Annotated[int, msgspec.Meta(ge=2, le=8)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Sparsity = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
-Positive = Annotated[float, msgspec.Meta(gt=0.0)]
-NotNegative = Annotated[float, msgspec.Meta(ge=0.0)]
+Positive = Annotated[float, msgspec.Meta(gt=0.0, le=1e6)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0.0, le=1e6)]
 Range = tuple[float, float]  # low, high
-Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z")]
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -282,7 +284,11 @@ def _convert(values: dict[str, Any], path: Path) -> Recipe:
         if names.count(name) > 1 or float(name) == 1:
             what = f"compress.levels: {names.count(name)} of them are level {name}"
             raise InputError(what, path, "give each once, to six digits, below 1")
-    for key in ("speed", "noise_speed"):
+    clip = recipe.network.cell_clip
+    if clip and not LEAST_CLIP <= clip <= MOST_CLIP:
+        what = f"network.cell_clip: {clip:g} fits no scale of int16"
+        raise InputError(what, path, f"use {LEAST_CLIP:g} to {MOST_CLIP:g}, or 0 for none")
+    for key in ("speed", "noise_speed", "room_rt60_s"):
         if getattr(recipe.mixing, key)[0] <= 0:
             raise InputError(f"mixing.{key}: must be above zero", path, "for example [0.87, 1.15]")
     return recipe

@@ -27,7 +27,7 @@ _SAME_WHERE_TOLD = ("compiled_for",)  # runs from before it was written down hav
 
 def refuse_taken(run: Path, force: bool) -> None:
     """InputError where a folder holds what a run leaves, or what was made of one."""
-    if not force and any((run / name).exists() for name in _left(run)):
+    if not force and any((run / name).exists() for name in ("recipe.toml", *_left(run))):
         raise InputError("holds a run already", run, "use --resume, --force or another folder")
 
 

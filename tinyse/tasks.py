@@ -61,7 +61,7 @@ def map_tasks(
     items = list(items)
     if where != "local":
         return _told(_on_ray(function, items, where, workers), len(items), progress)
-    workers = min(workers or os.cpu_count() or 1, len(items))
+    workers = min(workers or len(os.sched_getaffinity(0)), len(items))
     alone = workers <= 1 and not (apart and items)
     results = _here(function, items) if alone else _in_pool(function, items, workers, threads)
     return _told(results, len(items), progress)

@@ -14,7 +14,7 @@ import msgspec
 from tinyse.bench import gated_figures
 from tinyse.errors import InputError
 from tinyse.files import read_json, read_toml, write_json
-from tinyse.npu import default_memory, find_target, load_hardware
+from tinyse.npu import default_memory, find_target
 from tinyse.npu.document import profile
 from tinyse.pack.files import native_bytes
 from tinyse.recipe import Recipe, read_recipe
@@ -50,7 +50,7 @@ def _row(folder: Path, run: Path) -> dict[str, Any]:
     recipe = read_recipe(run / "recipe.toml")
     scores, audit = read_json(folder / "evaluate.json"), read_json(folder / "inspect.json")
     record, file = read_json(run / "run.json"), folder / "model.tflite"
-    target = find_target(NPU, default_memory(load_hardware(NPU)))
+    target = find_target(NPU, default_memory(NPU))
     quality, against = scores["quality"], scores["against"]
     by_snr = {snr: lost["sdr_loss"] for snr, lost in against["by_snr"].items()}
     cores = gated_figures(file, lambda line: print(line, file=sys.stderr)) or {}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyse.files import write_json
-from tinyse.npu import default_memory, find_target, hardware_names, load_hardware, parse_what_if
+from tinyse.npu import default_memory, find_target, hardware_names, parse_what_if
 from tinyse.npu.document import profile
 
 JSON = "docs/cost_model.json"
@@ -47,7 +47,7 @@ def measured(root: Path) -> dict[str, Any]:
 
 
 def _row(path: Path, label: str, text: str, npu: str) -> dict[str, Any]:
-    target = find_target(npu, default_memory(load_hardware(npu)))
+    target = find_target(npu, default_memory(npu))
     total = profile(path, target, asked=parse_what_if(text))["total"]
     tiles = {}
     for tile in TILES if target.hardware.skipping is None else ():

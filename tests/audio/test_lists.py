@@ -12,7 +12,7 @@ from tests.audio.conftest import HEADER
 from tinyse.audio.corpora import read_manifest
 from tinyse.audio.draw_lists import HEADLINE_DB, draw_list, write_list
 from tinyse.audio.io import read_audio, write_audio
-from tinyse.audio.lists import MIXTURE_COLUMNS, list_csv, read_list, render
+from tinyse.audio.lists import MIXTURE_COLUMNS, find_list, list_csv, read_list, render
 from tinyse.errors import InputError
 
 
@@ -109,9 +109,23 @@ def test_a_folder_of_pairs_is_a_list(tmp_path, noise_of, folders, names, group):
     got = render(mixtures, mixtures.rows[0])
     np.testing.assert_array_equal(got.target, read_audio(tmp_path / folders[1] / f"{names[0]}.wav"))
     assert got.snr_db is None
+    for seed, folder in enumerate(folders):
+        write_audio(tmp_path / folder / f"{names[0]}.flac", noise_of(500, seed))
+    with pytest.raises(InputError, match="two files called"):
+        read_list(tmp_path)
+    for folder in folders:
+        (tmp_path / folder / f"{names[0]}.flac").unlink()
     (tmp_path / folders[0] / f"{names[0]}.wav").unlink()
     with pytest.raises(InputError, match="only on one side"):
         read_list(tmp_path)
+
+
+def test_a_list_of_a_recipe_is_not_one_of_the_working_folder(good_list, tmp_path, monkeypatch):
+    monkeypatch.chdir(good_list.parent)
+    data = tmp_path / "elsewhere"
+    assert find_list(good_list.name, data).name == good_list.name
+    with pytest.raises(InputError, match=str(data / good_list.name)):
+        find_list(good_list.name, data, here=False)
 
 
 def test_a_list_of_pairs(tmp_path, noise_of):

@@ -193,6 +193,14 @@ def test_audio_that_no_list_can_be_drawn_from_writes_nothing(fill, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
 
 
+def test_speech_too_short_for_a_list_still_makes_a_manifest(fill, noise_of, tmp_path):
+    folder = _two_groups_a_split(fill)
+    for file in (folder / "s").rglob("*.wav"):
+        write_audio(file, noise_of(8000, 1))
+    prepare([], tmp_path / "m.csv", speech=[folder / "s"], noise=[folder / "n"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "m.csv"]
+
+
 def test_what_is_refused_writes_nothing(fill, tmp_path):
     folder = fill("x/a.wav")
     out = tmp_path / "m.csv"

@@ -331,6 +331,25 @@ def test_the_float_runtime_on_bad_weights(place, refused, damage, says):
         (("publish", "run", "--refresh", "--force"), "no other option"),
         (("publish", "run", "--refresh", "--seed-of", "lstm_256"), "no other option"),
         (("publish", "run", "--refresh", "--data", "corpus"), "no other option"),
+        (
+            ("profile", "run/model.tflite", "--html", "run/model.tflite", "--force"),
+            "is input and output",
+        ),
+        (("bench", "run", "-o", "run/model.tflite", "--force"), "is input and output"),
+        (
+            ("data", "draw", "corpus/manifest.csv", "-o", "corpus/manifest.csv", "--force"),
+            "is input and output",
+        ),
+        (("data", "prepare", "--speech", "corpus", "-o", "noisy.wav", "--force"), "no name of a"),
+        (
+            ("data", "prepare", "--speech", "corpus", "--noise", "corpus", "-o", "new.csv"),
+            "is named twice",
+        ),
+        (("train", "recipe.toml", "--data", "corpus", "-o", "."), "holds a run already"),
+        (
+            ("evaluate", "run", "--list", "corpus/mixtures_test.csv", "--against", ""),
+            "--against: is empty",
+        ),
         (("inspect", LONG), "cannot be used (File name too long); check the path"),
         (("enhance", "noisy.wav", "-o", f"{LONG}.wav", "--model", "run"), "File name too long"),
         (("evaluate", "run", "--list", LONG), "File name too long"),

@@ -73,6 +73,17 @@ def loops() -> dict[str, float]:
     return found
 
 
+def edges() -> dict[str, bool]:
+    """Sums of nothing, and what is no number."""
+    nothing = on_cpu.product(jnp.zeros((5, 0)), jnp.zeros((0, 40)))
+    projected = drawn(STEPS, ROWS, 4 * UNITS).at[3, 2, 1].set(jnp.nan)
+    hidden, *_ = on_cpu.lstm_states(projected, drawn(UNITS, 4 * UNITS, scale=0.1), 1.0)
+    return {
+        "nothing": bool((nothing == 0).all()) and on_cpu.product(nothing[:0], nothing.T).size == 0,
+        "no number": bool(jnp.isnan(hidden[3, 2, 1])) and not jnp.isnan(hidden[:3]).any(),
+    }
+
+
 def fronts() -> dict[str, float]:
     rows = batch()
     rows["speech"][1] = 0  # a row of noise alone
@@ -145,6 +156,6 @@ def directions() -> float:
 if __name__ == "__main__":
     flag = sys.argv[1]
     on_cpu.MACHINES = {flag: on_cpu.MACHINES[flag]}
-    found = loops() | fronts() | integers() | widths()
+    found = loops() | edges() | fronts() | integers() | widths()
     found |= {"products": products(), "directions": directions()}
     json.dump(found, sys.stdout)

@@ -42,6 +42,11 @@ def test_loops_keep_to_the_precision_of_their_products(found):
     assert found["gradient"] < 5e-3
 
 
+def test_sums_of_nothing_are_zero_and_what_is_no_number_stays_so(found):
+    assert found["nothing"]
+    assert found["no number"]
+
+
 def test_mixing_features_and_loss_are_those_of_the_graph(found):
     assert found["features"] < 1e-4
     assert found["target"] < 1e-5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 
 from tests.conftest import ROOT
 from tinyse.errors import InputError
+from tinyse.npu.document import profile
 from tinyse.npu.hardware import (
+    default_memory,
     find_target,
     hardware_names,
     load_hardware,
@@ -19,6 +22,7 @@ from tinyse.npu.hardware import (
 from tinyse.weight_encoder import ACCELERATORS, matrix_order
 
 FOLDER = ROOT / "export" / "hardware"
+PUBLISHED = ROOT / "models" / "lstm_tiny" / "model.tflite"
 
 
 def test_what_is_published_is_there():
@@ -95,6 +99,8 @@ def spoiled(folder: Path, old: str, new: str, name: str = "ethos-u55-128") -> st
         ('family = "ethos-u55"', 'family = "ethos-u85"', "`rams`"),
         ("other_cycles_per_element = 0.5\n", "", "other_cycles_per_element"),
         ("ethos-u55-high-end", "ethos-u55-high", "did you mean ethos-u55-high-end"),
+        ("cores = 1", "cores = 500", "array.cores"),
+        ("largest_block_outputs = [32, 64, 128]", "largest_block_outputs = [1, 1, 1]", "[1, 2, 8]"),
         ("schema = 1", "schema = 2", "schema"),
         ("[array]", "[array", "is not TOML"),
     ],
@@ -124,6 +130,38 @@ def test_a_wrong_system_is_refused_with_the_hardware(folder, old, new, said):
     with pytest.raises(InputError) as error:
         load_hardware(str(folder / "ethos-u55-128.toml"))
     assert said in str(error.value)
+
+
+U85 = "ethos-u85-256"
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value", "said"),
+    [
+        ("ethos-u55-128", "bank_bytes", "16", "no block of"),
+        ("ethos-u55-128", "banks", "4", "no block of"),
+        (U85, "input_bytes", "16", "no block of"),
+        (U85, "output_bytes", "1", "no block of"),
+        (U85, "micro_blocks_outputs", "[[1, 2, 16]]", "no micro-block serves"),
+        (U85, "least_zeros_share", "0.95", "is not below `decoder.most_zeros_share`"),
+    ],
+)
+def test_an_npu_that_cannot_run_the_network_is_named(folder, name, key, value, said):
+    path = folder / f"{name}.toml"
+    text, found = re.subn(rf"(?m)^{key} = .*", f"{key} = {value}", path.read_text("utf-8"))
+    assert found
+    path.write_text(text, "utf-8")
+    with pytest.raises(InputError) as error:
+        profile(PUBLISHED, find_target(str(path), default_memory(str(path))), "measured")
+    assert said in str(error.value) and name in str(error.value)
+
+
+def test_the_memory_is_that_of_a_system_beside_the_file(folder):
+    path = spoiled(folder, '"ethos-u55-high-end"', '"mine"')
+    text = (folder / "systems" / "ethos-u55-high-end.toml").read_text("utf-8")
+    mine = text.replace('name = "ethos-u55-high-end"', 'name = "mine"')
+    (folder / "systems" / "mine.toml").write_text(mine, "utf-8")
+    assert default_memory(path) == "flash"
 
 
 @pytest.mark.parametrize(

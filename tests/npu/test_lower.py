@@ -19,7 +19,7 @@ from tinyse.npu.lower import lower_file, lower_model
 from tinyse.quant import Quantisation
 from tinyse.tflite.builder import Builder
 from tinyse.tflite.layout import ADD, OPERATORS
-from tinyse.tflite.read import parse_model
+from tinyse.tflite.read import Model, Operator, Tensor, parse_model
 from tinyse.tflite.schema import schema_module
 from tinyse.tflite.write import serialise
 
@@ -198,6 +198,47 @@ def test_reshape_and_slices_cost_nothing():
     data = one_operator(next(n for n, name in OPERATORS.items() if name == "RESHAPE"))
     (only,) = lowered(data).operations  # from an input to an output it is a copy
     assert only.kind == "MemoryCopy"
+
+
+def option(name: str, key: str, value: int):
+    """A change of the options of every operator with that name, by the schema's attribute."""
+
+    def change(model):
+        codes = [code.builtinCode for code in model.operatorCodes]
+        for operator in model.subgraphs[0].operators:
+            if OPERATORS[codes[operator.opcodeIndex]] == name:
+                setattr(operator.builtinOptions, key, value)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("fusedActivationFunction", 1), ("diagonalRecurrentTensors", True)]
+)
+def test_an_lstm_of_another_form_does_not_count_as_ours(key, value):
+    with pytest.raises(InputError, match="only tanh and whole matrices"):
+        lowered(edited(option("UNIDIRECTIONAL_SEQUENCE_LSTM", key, value)))
+
+
+def test_a_join_with_an_activation_is_not_free():
+    weights, bias = gaussian(16, 16), np.zeros(16, np.int32)
+
+    def tensor(name, shape, data=None, kind="int8"):
+        return Tensor(name, shape, kind, np.array([0.1], np.float32), np.array([0]), 0, data, False)
+
+    tensors = (
+        tensor("x", (1, 1, 16)),
+        tensor("layer/kernel", (16, 16), weights),
+        tensor("b", (16,), bias, "int32"),
+        *(tensor(name, (1, 1, 16)) for name in ("y", "z")),
+        tensor("joined", (1, 1, 32)),
+    )
+    dense = [Operator(9, "FULLY_CONNECTED", 1, (0, 1, 2), (out,), (), 8, {}) for out in (3, 4)]
+    for activation, said in ((1, "with an activation"), (77, "activation 77")):
+        options = {"axis": 2, "activation": activation}
+        join = Operator(2, "CONCATENATION", 1, (3, 4), (5,), (), 10, options)
+        with pytest.raises(InputError, match=said):
+            lower_model(Model(None, tensors, (*dense, join), (0,), (5,), {}, 0))
 
 
 @pytest.mark.parametrize("profile", ["fused", "step16x8", "step8"])

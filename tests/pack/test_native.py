@@ -133,12 +133,32 @@ def test_the_reader_refuses_damage(at):
     assert with_checksum(bytes(data))[16:] == data[16:]
 
 
+@pytest.mark.parametrize(("at", "value"), [(6, 7), (16, 255), (18, 255), (44, 255)])
+def test_the_reader_refuses_records_outside_of_the_blob(at, value):
+    data = bytearray(pack(small_network(), Layout.ROWS).data)
+    data[at : at + 2] = bytes([value, value if at > 6 else data[at + 1]])
+    with pytest.raises(InputError):
+        read_blob(with_checksum(bytes(data)))
+
+
+def test_one_multiplier_for_all_rows_is_stored_once():
+    layer = small_network().layers[-1]
+    one = with_layer(small_network(), kernel_scales=layer.kernel_scales[:1])
+    same = with_layer(small_network(), kernel_scales=np.full(layer.units, layer.kernel_scales[0]))
+    assert pack(one, Layout.ROWS).data == pack(same, Layout.ROWS).data
+    assert "multipliers" not in pack(one, Layout.ROWS).accounts[layer.name]
+    assert len(read_blob(pack(one, Layout.ROWS).data).matrices[-1].q) == 1
+
+
 def test_c_source_holds_the_blob():
     data = pack(small_network(), Layout.PAIRS).data
     text = model_c(data)
     numbers = text.partition("{")[2].replace("\n", "").rstrip("}; ").rstrip(",").split(",")
     assert bytes(map(int, numbers)) == data
     assert f"MODEL_BYTES {len(data)}u" in model_h(data, "small")
+    first, last = small_network().layers[0], small_network().layers[-1]
+    assert f"MODEL_INPUTS {first.width}u" in model_h(data, "small")
+    assert f"MODEL_OUTPUTS {last.units}u" in model_h(data, "small")
     for pointer_bytes in (4, 8):
         assert f"MODEL_ARENA_BYTES {arena_bytes(data, pointer_bytes)}u" in model_h(data, "small")
 

@@ -12,7 +12,11 @@ from tests.sparse_networks import by_magnitude, cut_network
 from tinyse.compiled import MissingTool
 from tinyse.errors import InputError
 from tinyse.pack.c_source import arena_bytes
-from tinyse.runtimes.emulated import M55, CortexM4, CortexM7, CortexM55, firmware
+from tinyse.pack.format import Layout
+from tinyse.pack.native import pack
+from tinyse.quant import IntegerDense, IntegerNetwork, Quantisation
+from tinyse.runtimes import emulated
+from tinyse.runtimes.emulated import M4, M55, CortexM4, CortexM7, CortexM55, firmware
 from tinyse.runtimes.interface import trace
 from tinyse.runtimes.oracle import Oracle
 
@@ -88,3 +92,36 @@ def test_missing_tools_are_named(monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(MissingTool, match="make firmware-deps"):
         CortexM4(small_network())
+
+
+def dense(n: int, bias: int = 0, zero: int = 0, weight: int = 1):
+    """One dense layer [n, n]; products of the largest weights do not fit the fast kernels."""
+    kernel, scales = np.full((n, n), weight, np.int8), np.linspace(2.0**-11, 2.0**-10, n)
+    arriving, leaving = Quantisation(2.0**-5, zero), Quantisation(4.0)
+    biases = np.full(n, bias, np.int32)
+    layer = IntegerDense("dense", kernel, biases, scales, arriving, leaving)
+    return IntegerNetwork("dense", (layer,))
+
+
+@needs_board
+@pytest.mark.parametrize("board", [CortexM4, CortexM55], ids=lambda board: board.name)
+def test_a_dense_layer_without_a_bias_takes_the_same_loops(board):
+    counts = []
+    for bias in (0, 5):
+        runtime = board(dense(64, bias))
+        runtime.run(frames(1, 5, 64))
+        counts.append(int(runtime.measured.instructions.sum()))
+    assert counts[0] == counts[1]
+
+
+@needs_board
+def test_a_layer_that_the_counter_cannot_tell_is_refused():
+    with pytest.raises(InputError, match="more instructions than its counter of 24 bits"):
+        CortexM4(dense(640, 1, -128, 127))
+
+
+def test_an_arena_that_the_firmware_does_not_have_is_refused(monkeypatch):
+    monkeypatch.setattr(emulated, "ARENA_BYTES", 300)
+    blob = pack(small_network(), Layout.PAIRS).data
+    with pytest.raises(InputError, match=r"mps2-an386: an arena of [0-9,]+ bytes"):
+        firmware(M4, blob)

@@ -87,7 +87,12 @@ def test_the_c_runtime_scores_what_tflm_scores(place, tiny_corpus) -> None:
     assert found[0] == found[1]
 
 
-@pytest.mark.parametrize("line", ['evaluate = "nobody.csv"', 'against = "nobody:float"'])
+EVALUATED = 'evaluate = "mixtures_valid.csv"\n'
+
+
+@pytest.mark.parametrize(
+    "line", ['evaluate = "nobody.csv"', EVALUATED + 'against = "nobody:float"']
+)
 def test_what_cannot_be_measured_is_refused_before_the_first_run(place, tiny_corpus, line) -> None:
     (place / "grid.toml").write_text(GRID.replace("[set]", f"{line}\n\n[set]"))
     with pytest.raises(InputError, match="nobody"):
@@ -100,6 +105,7 @@ def test_what_cannot_be_measured_is_refused_before_the_first_run(place, tiny_cor
     [
         ('"as it is" = {}', '"as it is" = { "compress.permut" = false }', "did you mean permute"),
         ("schema = 1", 'schema = 1\nruntime = "cortex"', "runtime"),
+        ("schema = 1", "schema = 1\nrows = 5", "rows: of a list, and `evaluate` names none"),
         ("[cases]", '[keys]\n"train.seed" = [1]\n[cases]', "cases: stand alone"),
     ],
 )

@@ -96,6 +96,13 @@ def _to_level(mixture: NDArray[np.float64], level_dbfs: float) -> tuple[float, f
     return float(10 ** (level_dbfs / 20) / np.sqrt(np.mean(mixture**2))), round(level_dbfs, 1)
 
 
+def can_draw(corpus: Corpus, split: Split) -> bool:
+    """Whether a split has noise, and speech that is long enough for a row."""
+    speech = corpus.select(kind="speech", split=split)
+    noise = corpus.select(kind="noise", split=split)
+    return bool(noise) and any(each.samples >= _LEAST for each in speech)
+
+
 def _turns(
     rng: np.random.Generator, corpus: Corpus, split: Split, kind: Kind
 ) -> Iterator[Interval]:

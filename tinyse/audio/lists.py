@@ -140,12 +140,13 @@ def read_list(path: Path, root: Path | None = None) -> MixtureList:
     return MixtureList(path.name, sha256(path), root, rows)
 
 
-def find_list(name: str | Path, data: Path | None) -> MixtureList:
+def find_list(name: str | Path, data: Path | None, here: bool = True) -> MixtureList:
     """The list at the path `name`, or called so in the folder `data` or among the packaged ones.
 
-    The audio of a packaged list lies below `data`.
+    The audio of a packaged list lies below `data`.  A recipe's paths are relative to `data` alone
+    (not `here`): the folder that a command is called in decides nothing.
     """
-    if Path(name).exists():
+    if here and Path(name).exists():
         return read_list(Path(name))
     own = packaged("lists", str(name))
     if data is not None and own.is_file() and not (data / name).exists():
@@ -291,6 +292,10 @@ def _folder(path: Path) -> MixtureList:
         PairRow(id=stem, noisy=f"{noisy}/{name}", clean=f"{clean}/{name}", group=_speaker(stem))
         for stem, name in ((Path(name).stem, name) for name in names)
     )
+    ids = [row.id for row in rows]
+    if twice := sorted({each for each in ids if ids.count(each) > 1}):
+        what = f"two files called {twice[0]} but for their ending"
+        raise InputError(what, path / noisy, "rename one")
     text = to_csv(("id", "noisy", "clean"), ((row.id, row.noisy, row.clean) for row in rows))
     return MixtureList(path.name, hashlib.sha256(text.encode()).hexdigest(), path, rows)
 

@@ -26,7 +26,7 @@ from tinyse.audio.corpora import (
     manifest_bytes,
     read_manifest,
 )
-from tinyse.audio.draw_lists import draw_list
+from tinyse.audio.draw_lists import can_draw, draw_list
 from tinyse.audio.io import BadAudio, Notices, read_format, resampled_length
 from tinyse.audio.lists import list_csv
 from tinyse.errors import InputError
@@ -65,13 +65,15 @@ def prepare(
 
     `valid` and `test` are shares of the groups without a split of their own.  Beside the manifest
     go mixtures_valid.csv and mixtures_test.csv, `rows` for each headline SNR, where the split has
-    both kinds.  Files that cannot be read or named are left out with a notice.
+    noise, and speech that is long enough for a row.  Files that cannot be read or named are left
+    out with a notice.
     """
     out, say = Path(out), notices or (lambda _: None)
     _refuse(out, force, valid, test)
     found = [file for folder in folders for file in _known(Path(folder))]
     found += [file for folder in speech for file in _plain(Path(folder), "speech")]
     found += [file for folder in noise for file in _plain(Path(folder), "noise")]
+    _refuse_twice(found)
     if not found:
         raise InputError("no folder was named", "data prepare", "name one, or --speech and --noise")
     found = list(_in_utf8(found, out.parent, say))
@@ -103,12 +105,21 @@ def _folder(path: Path) -> Iterator[None]:
         raise
 
 
+def _refuse_twice(found: Sequence[_Found]) -> None:
+    seen: set[Path] = set()
+    for item in found:
+        file = item.file.resolve()
+        if file in seen:
+            raise InputError("is named twice", item.file, "name each folder once")
+        seen.add(file)
+
+
 def _lists(corpus: Corpus, out: Path, rows: int, seed: int) -> dict[Path, bytes]:
-    """Path -> bytes of the list of each split that has speech and noise."""
+    """Path -> bytes of the list of each split that has noise, and speech of a second or more."""
     lists = {}
     try:
         for split in LISTED:
-            if corpus.select("speech", split) and corpus.select("noise", split):
+            if can_draw(corpus, split):
                 drawn = draw_list(corpus, split, rows, seed)
                 lists[_list_path(out, split)] = list_csv(drawn).encode()
     except BadAudio as error:  # headers alone were read so far
@@ -123,6 +134,8 @@ def _refuse(out: Path, force: bool, valid: float, test: float) -> None:
     lists = [_list_path(out, split) for split in LISTED]
     if out in lists:
         raise InputError("is the name of a list", out, "name the manifest otherwise")
+    if out.suffix.lower() in shapes.AUDIO_SUFFIXES:
+        raise InputError("is no name of a manifest", out, "give one that ends in .csv")
     for path in (out, *lists):
         if path.exists() and not force:
             raise InputError("exists already", path, "name another manifest or give --force")

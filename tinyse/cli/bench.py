@@ -20,14 +20,16 @@ def command(models, runtimes, output, force, as_json) -> None:
     from tinyse.bench import RUNTIMES, bench, published_models
     from tinyse.enhance import find_model
     from tinyse.errors import InputError
-    from tinyse.files import write_json
+    from tinyse.files import refuse_same, write_json
 
     if output and output.exists() and not force:
         raise InputError("already exists", output, "give --force to replace it")
     files = [find_model(model).file_for("tflm") for model in models] or published_models()
+    if output:
+        refuse_same(output, *files)
     if not files:
         raise InputError("there is no published model", "bench", "name a .tflite")
-    result = bench(files, runtimes or RUNTIMES, _tell)
+    result = bench(files, tuple(dict.fromkeys(runtimes)) or RUNTIMES, _tell)
     if as_json:
         click.echo(json.dumps(result, indent=1))
     else:

@@ -18,11 +18,11 @@ def command(names: tuple[str, ...], check: bool, force: bool, as_json: bool) -> 
     Every figure comes from metrics.json, manifest.json and recipe.toml in the model's folder.
     """
     from tinyse.files import find_published
-    from tinyse.report.card import CARD, card_text, check_card, write_card
+    from tinyse.report.card import CARD, card_text, check_card, refuse_other, write_card
 
     folders = [find_published(name) for name in names]
-    for folder in folders:
-        card_text(folder)  # a model that cannot have a card ends the command before one is written
+    for folder in folders:  # what cannot be ends the command before one is written
+        card_text(folder) if check or force else refuse_other(folder)
     for folder in folders:
         if check:
             check_card(folder)

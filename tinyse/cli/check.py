@@ -22,12 +22,15 @@ def command(names, data, as_json) -> None:
     """Export the published models NAMES anew; exit 1 where a figure is not what was published.
 
     NAMES are names or folders.  The file's bytes and TFLM's arena must be the same, the SDR within
-    0.02 dB; the C runtime's instructions, flash, arena and stack on emulated Cortex-M may not grow by more than
-    1 %.
+    0.02 dB; the C runtime's instructions, flash, arena and stack on emulated Cortex-M may not grow
+    by more than 1 %.
     """
     from tinyse.check import check
     from tinyse.errors import CheckFailed
+    from tinyse.files import find_published
 
+    for name in names:
+        find_published(name)
     results = {name: check(name, data, lambda line: click.echo(line, err=True)) for name in names}
     if as_json:
         click.echo(json.dumps({"schema": 1, "models": results}, indent=1))

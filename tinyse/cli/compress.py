@@ -15,7 +15,10 @@ import click
 @click.option("--sparsity", type=float, help="Share of groups (for units, of weights) that goes.")
 @click.option("--levels", metavar="S,S,..", help="Several sparsities to walk through in one run.")
 @click.option("--budget", type=int, metavar="BYTES", help="Bytes to reach, in place of a sparsity.")
-@click.option("--account", help="What counts the bytes of --budget: one that tinyse inspect lists, native or native_coded.")
+@click.option(
+    "--account",
+    help="What counts the bytes of --budget: one that tinyse inspect lists, native, native_coded.",
+)
 @click.option(
     "--method", type=click.Choice(["learned", "magnitude", "offline"]), help="Who chooses."
 )
@@ -81,6 +84,7 @@ def command(
 
     from tinyse.cli.train import Bar
     from tinyse.compress import Budget, compress
+    from tinyse.errors import InputError
 
     settings = [f"compress.structure={structure}"]
     settings += _levels(sparsity, levels, budget, account)
@@ -95,6 +99,12 @@ def command(
     if seed is not None:
         settings.append(f"train.seed={seed}")
     asked = None if budget is None else Budget(budget, account)
+    given = {setting.partition("=")[0] for setting in settings}
+    for override in overrides:
+        key = override.partition("=")[0]
+        if key in given:
+            what = f"{key} has an option of its own, which is given too"
+            raise InputError(what, "--set", "leave one of them out")
     settings += overrides
     with Bar() as bar:
         run, record = compress(
@@ -135,7 +145,8 @@ def _levels(sparsity, levels, budget, account) -> list[str]:
         raise InputError("--budget and --account belong together", missing, "give both")
     if budget is not None:
         return []
-    return [f"compress.levels=[{sparsity if levels is None else levels}]"]
+    # + 0.0: minus nothing is nothing.
+    return [f"compress.levels=[{sparsity + 0.0 if levels is None else levels}]"]
 
 
 def _ways(sparsity, levels, budget) -> dict:

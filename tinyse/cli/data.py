@@ -147,9 +147,11 @@ def draw(
     from tinyse.audio.corpora import read_manifest
     from tinyse.audio.draw_lists import write_list
     from tinyse.errors import InputError
+    from tinyse.files import refuse_same
 
     if out.exists() and not force:
         raise InputError("is there already", out, "give --force to replace it")
+    refuse_same(out, manifest)
     write_list(read_manifest(manifest), split, out, rows, seed, rooms)
     click.echo(str(out))
 

@@ -48,7 +48,7 @@ def command(as_json) -> None:
     """Say which optional parts are there, and how to get the others."""
     found = {name: _version(name) for name in OPTIONAL}
     programs = {name: any(map(which, (name, *INSTEAD.get(name, ())))) for name in PROGRAMS}
-    data = os.environ.get("TINYSE_DATA")
+    data = os.environ.get("TINYSE_DATA") or None
     if as_json:
         document = {"schema": 1, "packages": found, "programs": programs, "data": data}
         click.echo(json.dumps(document, indent=1))

@@ -47,6 +47,7 @@ def command(
     LAYER.sparsity, block, levels and limit; docs/cost_model.md says in what units.
     """
     from tinyse.cli.naming import exported_file
+    from tinyse.files import refuse_same
     from tinyse.npu import (
         MODES,
         changed_target,
@@ -54,7 +55,6 @@ def command(
         default_memory,
         find_target,
         hardware_names,
-        load_hardware,
         parse_what_if,
         profile,
         ranking,
@@ -62,12 +62,15 @@ def command(
     from tinyse.npu import advise as advice
 
     file = exported_file(model)
+    if html:
+        refuse_same(html, file)
     _check_choices(mode, MODES, against, rank, advise, html, force, system)
     asked = parse_what_if(what_if)
-    memory = memory or default_memory(load_hardware(npu))
+    memory = memory or default_memory(npu)
     target = find_target(npu, memory, system)
     if rank:
-        targets = [find_target(name, memory) for name in hardware_names() if _has(name, memory)]
+        names = [*hardware_names(), *([npu] if npu not in hardware_names() else [])]
+        targets = [find_target(name, memory) for name in names if _has(name, memory)]
         found: Any = {
             "schema": 1,
             "file": file.name,

@@ -38,11 +38,16 @@ def command(recipe, data, run, overrides, seed, resume, force, as_json) -> None:
     """Train RECIPE (a TOML file) into a run folder, resumable at any moment."""
     import json
 
+    from msgspec.structs import replace
+
     from tinyse.recipe import read_recipe
 
     if seed is not None:
         overrides = (*overrides, f"train.seed={seed}")
     resolved = read_recipe(recipe, overrides)
+    if resolved.compress is not None:
+        click.echo("note: [compress] of the recipe is for tinyse compress, and left out", err=True)
+        resolved = replace(resolved, compress=None)
     run = run or Path("runs") / resolved.name
     # After the recipe: a mistyped key must not wait four seconds for TensorFlow.
     from tinyse.training.loop import train

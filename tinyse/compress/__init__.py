@@ -21,6 +21,7 @@ import msgspec
 import numpy as np
 
 from tinyse.audio.corpora import read_manifest
+from tinyse.audio.lists import find_list
 from tinyse.compress.mixtures import calibration
 from tinyse.compress.offline import Arrays, Pruning, bytes_of, prune_levels, prune_to_bytes
 from tinyse.errors import InputError, TinySEError
@@ -170,7 +171,7 @@ def _named(recipe: Recipe, folder: Path, network: FloatNetwork, budget: Budget |
     if budget is not None:
         asked = f"{budget.limit}-{budget.account}"
     name = f"{recipe.name}-{settings.structure.replace(':', '')}-{asked}-{settings.method}"
-    if settings.levels == (0.0,):
+    if settings.levels == (0.0,) and settings.method != "offline":
         name = f"{recipe.name}-int8"
     shape = recipe.network.resized({layer.name: layer.units for layer in network.layers})
     recipe = msgspec.structs.replace(recipe, name=name, network=shape)
@@ -203,10 +204,14 @@ def _offline(
         "source_sha256": sha256(weights),
         "method": "offline",
     }
+    killed = False
     if resume and (run / "run.json").exists():
         same_run(run / "run.json", record, force)
-        return read_json(run / "run.json")
-    refuse_taken(run, force or resume)
+        found = read_json(run / "run.json")
+        if "solved_again" in found:
+            return found
+        killed = "levels" not in found
+    refuse_taken(run, force or killed)
     if heard:
         assert data is not None
         frames = calibration(recipe, data, Normalisation(network.mean, network.std))
@@ -218,6 +223,7 @@ def _offline(
         level, arrays = prune_to_bytes(pruning, budget.limit, budget.account)
         levels, found = (level,), [arrays]
         recipe = _with(recipe, levels=levels)
+    begun = dict(record)
     record |= {
         "structure": str(pruning.structure),
         "padded": pruning.padded,
@@ -230,6 +236,7 @@ def _offline(
     if budget is not None:
         record["budget"] = _spent(budget, found[-1])
     clear_run(run)
+    write_json(run / "run.json", begun)  # a killed one is known by it
     for level, arrays in zip(levels, found, strict=True):
         _write(run / LEVELS / level_name(level), recipe, arrays)
     _write(run, recipe, found[-1])
@@ -316,6 +323,9 @@ def _refuse_control(recipe: Recipe, data: Path | None) -> None:
         raise InputError(what, "--control", "use --structure unit")
     if data is None:
         raise InputError("is needed by --control", "--data", "name the folder of the corpus")
+    read_manifest(data / recipe.data.manifest)
+    for name in filter(None, (recipe.data.valid_list, recipe.data.rooms_list)):
+        find_list(name, data, here=False)
 
 
 def _with_control(

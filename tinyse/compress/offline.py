@@ -72,9 +72,12 @@ class Pruning:
 
     def shares(self, sparsity: float) -> dict[str, float]:
         """What goes of every half, or layer; InputError where it cannot be had."""
-        if not sparsity:
-            return {}
         settings = self.settings
+        if not sparsity:
+            if settings.budgets:
+                what = "shares by hand, where nothing is to go"
+                raise InputError(what, "compress.budgets", "ask for a sparsity above 0")
+            return {}
         return budgets(
             self.arrays,
             self.structure,

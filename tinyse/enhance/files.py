@@ -36,13 +36,14 @@ def plan(inputs: Sequence[Path], output: Path, force: bool = False) -> list[Job]
         raise InputError("no input", "enhance", "give audio files or folders")
     jobs = [job for path in inputs for job in _jobs(path, output, alone=len(inputs) == 1)]
     taken: dict[Path, Path] = {}
+    sources = {job.source.resolve() for job in jobs}
     for job in jobs:
         other = taken.setdefault(job.target.resolve(), job.source)
         if other is not job.source:
             what = f"both {other} and {job.source} would become this file"
             raise InputError(what, job.target, "enhance them into two folders")
-        if job.target.resolve() == job.source.resolve():
-            raise InputError("is input and output", job.source, "write to another place")
+        if job.target.resolve() in sources:
+            raise InputError("is input and output", job.target, "write to another place")
         if job.target.exists() and not force:
             raise InputError("already exists", job.target, "give --force to replace it")
     for job in jobs:
@@ -56,6 +57,8 @@ def _jobs(path: Path, output: Path, alone: bool) -> list[Job]:
         if not files:
             raise InputError("holds no audio", path, f"expected {', '.join(FORMATS)} files in it")
         return [Job(file, _target(file, output / file.relative_to(path))) for file in files]
+    if not alone and output.suffix.lower() in FORMATS and not output.is_dir():
+        raise InputError("is one file for several inputs", output, "give a folder")
     if alone and output.suffix and not output.is_dir():
         if output.suffix.lower() not in FORMATS:
             what, remedy = f"cannot write {output.suffix!r}", f"use {', '.join(FORMATS)}"

@@ -218,6 +218,8 @@ def _metrics(names: Sequence[str]) -> tuple[str, ...]:
 def _other(files: ModelFiles, runtime: str, against: str | Path | None) -> Source | None:
     if against is None:
         return None
+    if not str(against):
+        raise InputError("is empty", "--against", f"name a model, a run or {FLOAT}")
     model, there = split_against(str(against))
     chosen = FLOAT_RUNTIME if there == FLOAT else there or runtime
     return Source.of(find_model(model) if model else files, chosen)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinyse.errors import InputError
 from tinyse.npu.hardware import Hardware, SharedRam
 from tinyse.npu.operations import Kernel, Operation, Shape, ceil_div, up
 
@@ -61,7 +62,9 @@ def choose_block(operation: Operation, hardware: Hardware) -> Block:
         else:
             best_coverage = math.inf
         best, best_cost = Block(outputs, inputs, micro, search.kernel_first), cost
-    assert best is not None, "a single micro-block always fits"
+    if best is None:
+        what = f"no block of {operation.kind} to {operation.output.shape} fits its RAM"
+        raise InputError(what, hardware.name, "give it more banks, or smaller micro-blocks")
     return best
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tinyse.errors import InputError
 from tinyse.npu.blocks import SPLIT_CHANNELS, SUB_KERNEL, Block, sub_kernels
 from tinyse.npu.hardware import Hardware, Rams
 from tinyse.npu.operations import Operation, Shape, ceil_div, up
@@ -65,6 +66,9 @@ def _micro_block(operation: Operation, hardware: Hardware, first: bool) -> Shape
         if allowed:
             padded = math.prod(up(a, b) for a, b in zip(operation.output.shape, micro, strict=True))
             choices.append((padded, len(choices), micro))
+    if not choices:
+        what = f"no micro-block serves {operation.kind} to {operation.output.shape}"
+        raise InputError(what, hardware.name, "list one that does in `array.micro_blocks_outputs`")
     return min(choices)[2]
 
 
@@ -127,7 +131,12 @@ def _searched(
             best = cost, outputs, inputs
         if best is not None:
             return Block(best[1], best[2], micro, first)
-    raise AssertionError("a single micro-block always fits")
+    raise _does_not_fit(operation, hardware)
+
+
+def _does_not_fit(operation: Operation, hardware: Hardware) -> InputError:
+    what = f"no block of {operation.kind} to {operation.output.shape} fits its RAMs"
+    return InputError(what, hardware.name, "make them larger, or the micro-blocks smaller")
 
 
 def _candidates(
@@ -347,6 +356,8 @@ def _elementwise_block(operation: Operation, rams: Rams, hardware: Hardware, mic
     output = _rounded(operation.output.shape, granule)
     most = _limited(output, hardware)
     units = rams.output_bytes * 8 // operation.bits // granule[2]
+    if units < granule[1]:
+        raise _does_not_fit(operation, hardware)
     height = _even_tile(output[0], granule[0], most[0])
     needed = _even_tile(output[1], granule[1], min(units, most[1]) // granule[1] * granule[1])
     width, depth = units, granule[2]

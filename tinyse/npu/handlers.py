@@ -199,6 +199,8 @@ def _strided_slice(lowering: Lowering, operator: Operator) -> None:
     begin, _, steps = (lowering.constant(index) for index in operator.inputs[1:4])
     if (steps != 1).any() or begin.ndim != 1 or not begin.size:
         lowering.refuse("STRIDED_SLICE with steps has no known cost")
+    if any(operator.options.get(f"{kind}_mask", 0) for kind in ("ellipsis", "new_axis")):
+        lowering.refuse("STRIDED_SLICE with new axes or an ellipsis has no known cost")
     mask = operator.options.get("begin_mask", 0)
     starts = [0 if mask >> axis & 1 else int(value) for axis, value in enumerate(begin)]
     _take(lowering, operator, starts, operator.outputs[0])

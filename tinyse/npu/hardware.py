@@ -46,7 +46,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class Array(Table, frozen=True):
     source: Text
     macs_per_cycle: Count
-    cores: Count
+    cores: Annotated[int, msgspec.Meta(ge=1, le=16)]
     overlaps_fetch: bool  # weights arrive while others are decoded, in mode `measured`
     overlap_source: Text
     # Outputs that are computed at once: height, width, channels.  Several where there is a choice.
@@ -92,7 +92,6 @@ class Rams(Table, frozen=True):
     source: Text
     input_bytes: Count
     accumulator_bytes: Count
-    chaining_bytes: Count
     output_bytes: Count
     copy_read_words: Count
     input_stream_read_words: Count
@@ -275,9 +274,9 @@ def find_target(npu: str, memory: str = "flash", system: str | None = None) -> T
     raise InputError(f"{hardware.name} has no {memory} here", "--memory", f"use {kinds}")
 
 
-def default_memory(hardware: Hardware) -> str:
-    """The memory of the NPU's first system."""
-    return load_system(hardware.systems[0]).external.kind
+def default_memory(npu: str) -> str:
+    """The memory of the first system of the NPU `npu`, a name or a file."""
+    return load_system(load_hardware(npu).systems[0], _find(npu).parent).external.kind
 
 
 def _find(name: str) -> Path:
@@ -341,6 +340,15 @@ def _check_family(hardware: Hardware, path: Path) -> None:
     if missing:
         what = f"a {hardware.family} needs {' and '.join(missing)}"
         raise InputError(what, path, "add what is missing")
+    largest = hardware.array.largest_block_outputs
+    for micro in hardware.array.micro_blocks_outputs:
+        if any(a < b for a, b in zip(largest, micro, strict=True)):
+            what = f"`array.largest_block_outputs` {list(largest)} is below a micro-block"
+            raise InputError(what, path, f"make it {list(micro)} or more")
+    decoder = hardware.decoder
+    if decoder is not None and decoder.least_zeros_share >= decoder.most_zeros_share:
+        what = "`decoder.least_zeros_share` is not below `decoder.most_zeros_share`"
+        raise InputError(what, path, "exchange them")
 
 
 def _parts(name: str) -> list[str]:

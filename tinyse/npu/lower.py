@@ -9,7 +9,6 @@ An operator that is not known is named and refused: it must not count as free.
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,12 @@ from tinyse.npu.graph import Draft, Map, View, most_alive, whole
 from tinyse.npu.handlers import HANDLERS, LEAST_INPUTS, VIEWS
 from tinyse.npu.lower_lstm import LSTM
 from tinyse.npu.operations import Program, Shape
+from tinyse.pack.decode import decode
 from tinyse.tflite.read import Model, Operator, Tensor, read_model
 
 BITS = {"int8": 8, "int16": 16}
 ACTIVATION_NAMES = {0: (), 1: ("Relu",), 3: ("Relu",)}  # none, RELU, RELU6
 REMEDY = "take it out of the network, or profile the rest"
-DECODE_HEADER_BYTES, DECODE_PRUNE = 16, 2
 
 
 def lower_file(path: Path | str, u85: bool = False) -> Program:
@@ -206,24 +205,20 @@ class Lowering:
             self.refuse(f"{self.label(index)}: zero point {tensor.zero_points[0]}, expected int8")
         return data.astype(np.int16) - tensor.zero_points.astype(np.int16)
 
-    def _unpacked(self, decode: Operator, index: int) -> NDArray[np.integer]:
+    def _unpacked(self, operator: Operator, index: int) -> NDArray[np.integer]:
         """Weights kept as a bitmap and the values that are not zero (TFLM's DECODE, type 2)."""
         tensor = self.tensor(index)
-        place = 2 * decode.outputs.index(index)
-        if place + 1 >= len(decode.inputs):
+        place = 2 * operator.outputs.index(index)
+        if place + 1 >= len(operator.inputs):
             self.refuse(f"{self.label(index)}: DECODE without its data")
-        bitmap, more = (self.constant(i) for i in decode.inputs[place : place + 2])
-        if len(more) < DECODE_HEADER_BYTES or more[0] != DECODE_PRUNE:
-            self.refuse(f"{self.label(index)}: DECODE of another type than pruning", "unpack it")
-        count = math.prod(tensor.shape)
-        kept = np.unpackbits(bitmap.ravel()).astype(bool)[:count]
-        values = more[DECODE_HEADER_BYTES:].view(np.int8)
-        if len(kept) != count or kept.sum() > len(values):
-            self.refuse(f"{self.label(index)}: DECODE data that is too short")
-        zero = int(tensor.zero_points[0]) if len(tensor.zero_points) else 0
-        data = np.full(count, zero, np.int8)
-        data[kept] = values[: kept.sum()]
-        return data.reshape(tensor.shape)
+        bitmap, values = (self.constant(i).ravel() for i in operator.inputs[place : place + 2])
+        if bitmap.dtype != np.uint8 or values.dtype != np.uint8 or tensor.zero_points.any():
+            self.refuse(f"{self.label(index)}: DECODE of other types than its own", "unpack it")
+        try:
+            return decode(bitmap, values, tensor.shape)
+        except ValueError as error:
+            what = f"{self.label(index)}: DECODE {error}"
+            raise InputError(what, self.model.path or "model", "unpack it") from error
 
     def activations(self, operator: Operator) -> tuple[str, ...]:
         """What the operator's option fuses behind it."""
@@ -248,6 +243,8 @@ class Lowering:
         rank = max(len(self.tensor(output).shape), 1)
         if operator.options.get("axis", 0) % rank != rank - 1:
             self.refuse("CONCATENATION along another axis than the channels has no known cost")
+        if self.activations(operator):
+            self.refuse("CONCATENATION with an activation has no known cost")
         widths = [self.shape(index)[2] for index in operator.inputs]
         if sum(widths) != target.shape[2]:
             self.refuse("CONCATENATION: the inputs do not add up to the output")

@@ -5,8 +5,8 @@
     hidden  h' = Mul(tanh(c'), o)
 
 Each gate has two matrices, so two products and twice the scale records.  States are copied where
-they are read, and the output out of the state.  Clamps and copies, three or four of each a layer, cost
-more than all multiplications of vectors together.
+they are read, and the output out of the state.  Clamps and copies, three or four of each a layer,
+cost more than all multiplications of vectors together.
 
 Source: `ethosu/regor/compiler/lstm.cpp` of ethos-u-vela 5.2.0.
 """
@@ -31,6 +31,7 @@ HIDDEN_STATE, CELL_STATE, INPUTS = 18, 19, 24
 # A step is a score of operations, and a small file may ask for millions of steps.  A file of ours
 # is one step a call; this is a second of frames.
 MOST_STEPS = 64
+TANH = 4  # ActivationFunctionType of the schema
 ABSENT = (9, 10, 11, 16, 17, 20, 21, 22, 23)  # peepholes, projection, normalisation
 
 
@@ -47,6 +48,10 @@ class LSTM:
             lowering.refuse("UNIDIRECTIONAL_SEQUENCE_LSTM: only the plain form has a known cost")
         if operator.options.get("time_major"):
             lowering.refuse("UNIDIRECTIONAL_SEQUENCE_LSTM: time-major has no known cost")
+        options = operator.options
+        if options.get("activation", TANH) != TANH or options.get("diagonal_recurrent"):
+            what = "UNIDIRECTIONAL_SEQUENCE_LSTM: only tanh and whole matrices have a known cost"
+            lowering.refuse(what)
         self.lowering, self.operator = lowering, operator
         self.name = _layer_name(lowering.label(inputs[1]), lowering.label(operator.outputs[0]))
         self.clip = bool(operator.options.get("cell_clip", 0.0))

@@ -20,7 +20,7 @@ SCALE_RECORD_BYTES = 10  # bias and scale of one output channel
 
 CONVOLUTIONS = ("FullyConnected", "Conv2D")
 DEPTHWISE = ("DepthwiseConv2D",)
-ELEMENTWISE = ("Add", "Sub", "Mul", "Minimum", "Maximum", "Abs")
+ELEMENTWISE = ("Add", "Sub", "Mul", "Minimum", "Maximum")
 ACTIVATIONS = ("Relu", "Sigmoid", "Tanh", "Table", "Clamp")
 # Whatever neither multiplies by weights nor joins two maps runs as a pooling of one element.
 POOLINGS = ("MaxPool", "AvgPool", "MemoryCopy", "Quantize", *ACTIVATIONS)

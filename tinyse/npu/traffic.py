@@ -38,11 +38,6 @@ class Traffic:
     chained: int
     refetches: int
 
-    @property
-    def sram(self) -> int:
-        """All feature maps."""
-        return sum(self.inputs) + self.output + self.chained
-
 
 def measure_traffic(operation: Operation, block: Block, target: Target) -> Traffic:
     """What `operation` moves when it is cut into `block`s."""

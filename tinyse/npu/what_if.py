@@ -78,7 +78,7 @@ def _with(asked: WhatIf, key: str, value: str) -> WhatIf:
         tile: dict[str, Any] = {key: _tile(key, value)}
         return replace(asked, **tile)
     if key in ("levels", "limit"):
-        count: dict[str, Any] = {key: int(_number(key, value, RANGES[key]))}
+        count: dict[str, Any] = {key: _whole(key, _number(key, value, RANGES[key]))}
         return replace(asked, **count)
     if key == "sparsity" or key.endswith(".sparsity"):
         layer = key.removesuffix("sparsity").removesuffix(".")
@@ -91,6 +91,8 @@ def _with(asked: WhatIf, key: str, value: str) -> WhatIf:
             f"did you mean {close[0]}?" if close else f"keys: {', '.join(KEYS)}",
         )  # fmt: skip
     number = _number(key, value, RANGES[key.rpartition(".")[2]])
+    if key.endswith(".latency"):
+        _whole(key, number)
     return replace(asked, target={**asked.target, key: number})
 
 
@@ -105,6 +107,12 @@ def _number(key: str, text: str, limits: tuple[float, float]) -> float:
         remedy = f"use {limits[0]:g} to {limits[1]:g}"
         raise InputError(f"{key}: {text} is out of range", OPTION, remedy)
     return value
+
+
+def _whole(key: str, number: float) -> int:
+    if number != int(number):
+        raise InputError(f"{key}: expected a whole number, got {number:g}", OPTION, "round it")
+    return int(number)
 
 
 def _tile(key: str, text: str) -> Tile:
@@ -189,20 +197,32 @@ def pruned(weights: NDArray[np.integer], share: float, block: Tile = (1, 1)) -> 
     sums = np.add.reduceat(by_row, np.arange(0, inputs, columns), axis=3)
     order = np.argsort(sums, axis=None, kind="stable")
     keep = np.ones(sums.size, bool)
-    keep[order[: round(share * sums.size)]] = False
+    keep[order[: math.ceil(share * sums.size - 1e-9)]] = False
     mask = np.repeat(np.repeat(keep.reshape(sums.shape), rows, axis=0), columns, axis=3)
     return np.where(mask[:outputs, ..., :inputs], weights, 0).astype(weights.dtype)
 
 
 def with_levels(weights: NDArray[np.integer], count: int) -> NDArray[np.integer]:
-    """`weights` moved to `count` values, each the mean of equally many; zeros stay zeros."""
-    other = weights[weights != 0]
-    if not len(other):
+    """`weights` moved to `count` values, each the mean of about equally many.
+
+    Zeros stay zeros, and nothing else becomes one: each side of zero has values of its own.
+    """
+    below, above = np.sort(weights[weights < 0]), np.sort(weights[weights > 0])
+    if not len(below) and not len(above):
         return weights
-    parts = np.array_split(np.sort(other), count)
+    if count == 1:
+        parts = [max(below, above, key=len)]
+    else:
+        share = len(below) / (len(below) + len(above))
+        lower = min(max(round(count * share), len(below) > 0), count - (len(above) > 0))
+        parts = [*_parted(below, lower), *_parted(above, count - lower)]
     levels = np.unique([np.rint(part.mean()) for part in parts if len(part)])
     nearest = np.abs(weights[..., None].astype(np.int32) - levels.astype(np.int32)).argmin(axis=-1)
     return np.where(weights == 0, 0, levels[nearest]).astype(weights.dtype)
+
+
+def _parted(values: NDArray[np.integer], count: int) -> list[NDArray[np.integer]]:
+    return np.array_split(values, count) if count else []
 
 
 def coarser(weights: NDArray[np.integer], limit: int) -> NDArray[np.integer]:

@@ -42,6 +42,7 @@ def model_h(data: bytes, name: str, coded: bytes | None = None) -> str:
 
     A name may come from a file of others; what could end the comment is left out.
     """
+    inputs, outputs = HEADER.unpack_from(data)[8:10]
     layout, title = Layout(data[6]).name.lower(), re.sub(r"[^A-Za-z0-9_.+ -]", "_", name)
     sizes = ""
     if coded is not None:
@@ -58,6 +59,8 @@ def model_h(data: bytes, name: str, coded: bytes | None = None) -> str:
 #include <stdint.h>
 
 #define MODEL_BYTES {len(data)}u
+#define MODEL_INPUTS {inputs}u
+#define MODEL_OUTPUTS {outputs}u
 #if UINTPTR_MAX > 0xffffffffu
 #define MODEL_ARENA_BYTES {arena_bytes(data, 8)}u
 #else

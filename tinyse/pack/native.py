@@ -148,7 +148,7 @@ def _part(
 ) -> _Part:
     if (weights == -128).any():
         raise InputError("a weight is -128", name, "quantise to -127..127")
-    by = Multiplier.of(ratios)
+    by = Multiplier.of(ratios[:1] if (ratios == ratios[0]).all() else ratios)
     if by.left.max() > MOST_LEFT or by.right.max() > MOST_RIGHT:
         raise InputError("a multiplier is out of range", name, "check the scales of its tensors")
     fast = fits(weights, bias, zero, by.left)
@@ -172,7 +172,8 @@ def _part(
         tiles,
         weights.shape[0],
         weights.shape[1],
-        tiles.ordered(_padded(whole, high)) if whole.any() else None,
+        # Without one the kernels add to zeros, which has no fast loop for multipliers by row.
+        tiles.ordered(_padded(whole, high)) if whole.any() or len(by.q) > 1 else None,
         offset,
         by.q,
         by.left - by.right,

@@ -56,6 +56,9 @@ def read_blob(source: Path | bytes) -> StoredModel:
         raise InputError("is cut short or damaged", where, _REMEDY)
     layout, layers, matrices = data[6], _u16(data, 16), _u16(data, 18)
     layers_at, matrices_at = _u32(data, 40), _u32(data, 44)
+    ends = layers_at + 40 * layers, matrices_at + 40 * matrices
+    if layout > LANES or max(ends) > len(data):
+        raise InputError("holds records that lie outside of it", where, _REMEDY)
     records = [layers_at + 40 * number for number in range(layers)]
     stored = [_matrix(data, matrices_at + 40 * number, layout) for number in range(matrices)]
     return StoredModel(

@@ -59,11 +59,18 @@ TRAINING = {
 
 def write_card(folder: Path, force: bool = False) -> Path:
     """Writes the card of the published model in `folder` and returns its path."""
-    path, text = folder / CARD, card_text(folder)
-    if path.exists() and not force and read_bytes(path) != text.encode():
-        raise InputError("already exists and says something else", path, "give --force")
-    write_text(path, text)
+    if not force:
+        refuse_other(folder)
+    path = folder / CARD
+    write_text(path, card_text(folder))
     return path
+
+
+def refuse_other(folder: Path) -> None:
+    """InputError where the card is there and says something else."""
+    path, text = folder / CARD, card_text(folder)
+    if path.exists() and read_bytes(path) != text.encode():
+        raise InputError("already exists and says something else", path, "give --force")
 
 
 def check_card(folder: Path) -> None:

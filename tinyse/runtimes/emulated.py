@@ -26,6 +26,7 @@ from tinyse import __version__
 from tinyse.compiled import find_tool
 from tinyse.errors import InputError
 from tinyse.files import cache_folder, write_bytes
+from tinyse.pack.c_source import arena_bytes
 from tinyse.pack.format import Layout
 from tinyse.pack.native import Blob, pack
 from tinyse.quant import IntegerNetwork
@@ -42,7 +43,9 @@ FLAGS = (
     *("-fno-tree-loop-distribute-patterns", "-ffunction-sections", "-fdata-sections", "-nostdlib"),
 )
 SECONDS_PER_FRAME, MOST_SECONDS = 0.5, 60  # a firmware that hangs must not hang us
+ARENA_BYTES = 64 << 10  # of measure.c
 MEASURE_STATUS = {
+    95: "a layer of more instructions than its counter of 24 bits can tell",
     96: "more than 64 layers",
     97: "writing a file failed",
     98: "no frames",
@@ -135,6 +138,10 @@ def firmware(board: Board, blob: bytes) -> Path:
     if len(blob) > board.model_bytes:
         what = f"a blob of {len(blob):,} bytes, the board has room for {board.model_bytes:,}"
         raise InputError(what, board.machine, "make the network smaller")
+    needed = arena_bytes(blob, 4)
+    if needed > ARENA_BYTES:
+        what = f"an arena of {needed:,} bytes, the firmware has {ARENA_BYTES:,}"
+        raise InputError(what, board.machine, "make the network smaller")
     kept = cache_folder() / "compiled" / f"{hashlib.sha256(blob).hexdigest()[:24]}.tsb"
     if not kept.exists():
         write_bytes(kept, blob)
@@ -145,13 +152,18 @@ def firmware(board: Board, blob: bytes) -> Path:
         *board.flags,
         *FLAGS,
         f"-I{harness() / 'include'}",
-        f'-DTINYSE_BLOB="{kept}"',
+        f"-DTINYSE_BLOB={_c_text(kept)}",
         f"-DTINYSE_MODEL_SECTION={board.model_section}",
         *("-nostartfiles", "-T", str(target / "board.ld")),
         *(f"-Wl,--gc-sections,--no-warn-rwx-segments,{symbols}", "-lgcc"),
     )
     sources = [target / "start.c", target / "measure.c", target / "model.S"]
     return build(command, [*sources, library_object(board)], ".elf")
+
+
+def _c_text(path: Path) -> str:
+    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def code_bytes(board: Board, blob: bytes) -> int:

@@ -1,8 +1,8 @@
 """Runtime `litert`: LiteRT's interpreter, from the `ai-edge-litert` package.
 
 Its fused LSTM uses other sigmoid and tanh approximations and another rounding than TFLM's, so it
-is not exact.  Its state carries the difference on: single outputs of a sparse network may be tens of
-steps away, and tests bound what that costs in SDR.
+is not exact.  Its state carries the difference on: single outputs of a sparse network may be tens
+of steps away, and tests bound what that costs in SDR.
 """
 
 from __future__ import annotations

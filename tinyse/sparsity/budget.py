@@ -250,11 +250,16 @@ def _refuse_unreachable(kept: int, groups: NDArray, total: int, fixed: int) -> N
     if kept < len(groups):
         reachable = 1 - (len(groups) + fixed) / total
         what = f"leaves {max(kept, 0)} groups for {len(groups)} matrices, which would be empty"
-        raise InputError(what, "sparsity", f"the largest that can be reached is {reachable:.6f}")
+        raise InputError(what, "sparsity", _largest(reachable))
     if kept > groups.sum():
         reachable = 1 - (int(groups.sum()) + fixed) / total
         what = "is below what is asked of single matrices by hand"
         raise InputError(what, "sparsity", f"the smallest that can be reached is {reachable:.6f}")
+
+
+def _largest(sparsity: float) -> str:
+    """What remains to be asked for, rounded so that it can be had."""
+    return f"the largest that can be reached is {math.floor(1e6 * sparsity) / 1e6:.6f}"
 
 
 def _floors(sizes: NDArray, kept: int, floor: float) -> NDArray:
@@ -292,14 +297,15 @@ def _unit_budgets(weights: Weights, sparsity: float, by_hand: Mapping[str, float
     factors = np.array([1.0 if _gated(weights, name) else DENSE_FACTOR for name in free])
     everything = _all_weights(weights)
     smallest = weights_left(weights, fixed | dict.fromkeys(free, 1))
-    if smallest > everything * (1 - sparsity) or not all(fixed.values()):
+    # Whole weights: what 1 - w / everything asks for must be had in floats too.
+    allowed = math.floor(everything * (1 - sparsity) + 1e-6)
+    if smallest > allowed or not all(fixed.values()):
         what = "would leave a layer without units"
-        remedy = f"the largest that can be reached is {1 - smallest / everything:.6f}"
-        raise InputError(what, "sparsity", remedy)
+        raise InputError(what, "sparsity", _largest(1 - smallest / everything))
 
     def fits(counts: NDArray) -> bool:
         left = weights_left(weights, fixed | dict(zip(free, counts.tolist(), strict=True)))
-        return left <= everything * (1 - sparsity)
+        return left <= allowed
 
     def counts(level: float) -> NDArray:
         wanted = np.minimum(np.exp2(level) * factors * groups, groups)

@@ -35,7 +35,7 @@ import msgspec
 
 from tinyse.errors import InputError
 from tinyse.files import packaged, read_toml
-from tinyse.recipe import Count, Name, Recipe, Table, read_recipe
+from tinyse.recipe import Count, Name, Recipe, Table, make_recipe, read_recipe
 
 REMEDY = "see docs/sweep.md"
 MOST = 10_000  # combinations of a grid
@@ -106,9 +106,9 @@ class Plan(Table, frozen=True):
 def as_toml(value: Any) -> str:
     """A value as the right side of a TOML line: JSON is TOML for numbers, texts and lists."""
     if isinstance(value, dict):
-        pairs = (f"{json.dumps(key)} = {as_toml(each)}" for key, each in value.items())
+        pairs = (f"{as_toml(key)} = {as_toml(each)}" for key, each in value.items())
         return "{" + ", ".join(pairs) + "}"
-    return json.dumps(value)
+    return json.dumps(value, ensure_ascii=False)  # TOML has no pairs of surrogates
 
 
 def read_plan(path: Path) -> Plan:
@@ -167,13 +167,18 @@ def with_table(plan: Plan, overrides: tuple[str, ...]) -> tuple[str, ...]:
 def resolved(plan: Plan, beside: Path, chosen: dict[str, Any]) -> Recipe:
     """The recipe of one run."""
     overrides = with_table(plan, plan.overrides(chosen))
-    return read_recipe(recipe_of(plan, beside), overrides)
+    path = recipe_of(plan, beside)
+    if not path.is_file():  # an imported network, which `compress` gives the default recipe
+        folder = path.parent
+        return make_recipe({"schema": 1, "name": folder.resolve().name}, folder, overrides)
+    return read_recipe(path, overrides)
 
 
 def _folder(plan: Plan, beside: Path) -> Path:
     near = beside / plan.source
     folder = near if os.path.isdir(near) else packaged("models", plan.source)
-    if not os.path.isfile(folder / "recipe.toml"):
+    needed = ("recipe.toml", "weights.npz") if plan.command == "compress" else ("recipe.toml",)
+    if not any(os.path.isfile(folder / name) for name in needed):
         raise InputError("there is no such recipe, run or model", plan.source, REMEDY)
     return folder
 
@@ -212,6 +217,9 @@ def _check_keys(plan: Plan, path: Path) -> None:
                 raise InputError(f"keys.{key}: low and high make no range", path, REMEDY)
         elif not values or len({as_toml(value) for value in values}) < len(values):
             raise InputError(f"keys.{key}: expected different values", path, REMEDY)
+    useless = [key for key in ("rows", "against") if getattr(plan, key)]
+    if useless and not plan.evaluate:
+        raise InputError(f"{useless[0]}: of a list, and `evaluate` names none", path, REMEDY)
     if plan.strategy == "grid" and plan.trials is not None:
         raise InputError("trials: a grid has its own number", path, "remove it")
     if plan.strategy != "grid" and plan.trials is None:

@@ -87,7 +87,7 @@ def train_compressed(
     find_cpu_calls(recipe.train.precision)  # refused before anything is written
     corpus = read_manifest(data / recipe.data.manifest)
     names = filter(None, (recipe.data.valid_list, recipe.data.rooms_list))
-    valid = [find_list(name, data) for name in names]
+    valid = [find_list(name, data, here=False) for name in names]
     shas = {"source_sha256": sha256(weights), "teacher_sha256": sha256(teacher)}
     record = provenance(recipe, corpus, valid) | shas
     if resume:
@@ -98,8 +98,8 @@ def train_compressed(
     going = _Compression(recipe, source, taught, corpus, valid, run, resume, tell)
     if not resume:
         clear_run(run)
-    write_text(run / "recipe.toml", to_toml(recipe))
     write_json(run / "run.json", record)
+    write_text(run / "recipe.toml", to_toml(recipe))
     going.go(tell)
     record |= going.finish()
     write_json(run / "run.json", record)

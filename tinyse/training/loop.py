@@ -54,7 +54,7 @@ def train(
     find_cpu_calls(recipe.train.precision)  # refused before anything is written
     corpus = read_manifest(data / recipe.data.manifest)
     names = filter(None, (recipe.data.valid_list, recipe.data.rooms_list))
-    valid = [find_list(name, data) for name in names]
+    valid = [find_list(name, data, here=False) for name in names]
     record = provenance(recipe, corpus, valid)
     if resume:
         same_run(run / "run.json", record, force)
@@ -63,8 +63,8 @@ def train(
     going = _Run(recipe, corpus, valid, run, resume, tell)  # reads all audio: before any write
     if not resume:
         clear_run(run)
-    write_text(run / "recipe.toml", to_toml(recipe))
     write_json(run / "run.json", record)
+    write_text(run / "recipe.toml", to_toml(recipe))
     going.go(tell)
     record |= going.finish()
     write_json(run / "run.json", record)

@@ -50,7 +50,11 @@ class Validation(Generic[Given]):
             raise InputError("has no row at -5, 0, 5 or 10 dB", mixtures.name, "use another list")
         self._rows: list[_Row] = []
         for row in rows:
-            self._rows.append(_Row.of(render(mixtures, row), normalisation))
+            try:
+                self._rows.append(_Row.of(render(mixtures, row), normalisation))
+            except InputError as error:
+                where = f"{mixtures.name} row {row.id}, {error.where}"
+                raise InputError(error.what, where, error.remedy) from error
             tell(len(self._rows), len(rows))
         self.name = Path(mixtures.name).stem
         # One shape, so that one program serves all rows; rows of alike length stand together.

@@ -1,4 +1,4 @@
-/* Frames in, masks out: reads frames.bin (int8, 128 a frame), prints the mean gain of each mask.
+/* Frames in, masks out: reads frames.bin (int8, MODEL_INPUTS a frame), prints the mean gain of each mask.
  *
  * On a board, frames come from the audio driver; here a debugger or QEMU reads the file.
  */
@@ -7,7 +7,7 @@
 #include "tinyse.h"
 
 static uint8_t arena[MODEL_ARENA_BYTES] __attribute__((aligned(TINYSE_ALIGNMENT)));
-static int8_t features[128], mask[128];
+static int8_t features[MODEL_INPUTS], mask[MODEL_OUTPUTS];
 
 static void print_number(unsigned number)
 {
@@ -26,7 +26,6 @@ int main(void)
     const tinyse_status status =
         tinyse_create(&model, model_tsb, MODEL_BYTES, arena, sizeof arena);
     if (status != TINYSE_OK) return -status;
-    if (tinyse_inputs(model) > sizeof features || tinyse_outputs(model) > sizeof mask) return 1;
     const int frames = host_open("frames.bin");
     if (frames < 0) return 2;
     while (host_read(frames, features, tinyse_inputs(model)) == tinyse_inputs(model)) {

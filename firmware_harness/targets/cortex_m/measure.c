@@ -22,6 +22,15 @@ static int8_t frame[TS_LARGEST], mask[TS_LARGEST];
 static uint32_t now(void) { return systick[2]; }
 static uint32_t since(uint32_t before) { return (before - now()) & 0xffffffu; }
 
+/* The counter has 24 bits: from its top, it reaches zero (COUNTFLAG) where it was too few. */
+static void to_the_top(void)
+{
+    systick[2] = 0;
+    while (now() == 0) {}
+    (void)systick[0];
+}
+static int ran_out(void) { return systick[0] >> 16 & 1; }
+
 /* How deep `tinyse_step` goes: what it overwrote of a painted stretch below this frame. */
 __attribute__((noinline)) static uint32_t stack_of_a_step(tinyse_model *model)
 {
@@ -86,9 +95,11 @@ int main(void)
         memcpy(model->activations, frame, tinyse_inputs(model));
         const int8_t *values = model->activations;
         for (size_t i = 0; i < layers; i++) {
+            to_the_top();
             const uint32_t before = now();
             values = ts_layer_step(model, i, values);
             spent[i] = since(before);
+            if (ran_out()) return 95;
         }
         memcpy(mask, values, tinyse_outputs(model));
         host_write(counts, spent, 4 * layers);

@@ -16,7 +16,7 @@ static int host(int operation, const void *argument)
     return r0;
 }
 
-enum { SYS_OPEN = 1, SYS_CLOSE = 2, SYS_WRITE0 = 4, SYS_WRITE = 5, SYS_READ = 6, SYS_FLEN = 12 };
+enum { SYS_OPEN = 1, SYS_CLOSE = 2, SYS_WRITE0 = 4, SYS_WRITE = 5, SYS_READ = 6 };
 enum { SYS_EXIT_EXTENDED = 0x20, BINARY_READ = 1, BINARY_WRITE = 5 };
 
 static int open_file(const char *name, int mode)
@@ -34,12 +34,6 @@ static void close_file(int file)
 int host_open(const char *name) { return open_file(name, BINARY_READ); }
 int host_make(const char *name) { return open_file(name, BINARY_WRITE); }
 void host_close(int file) { close_file(file); }
-
-size_t host_bytes(int file)
-{
-    const uintptr_t arguments[1] = {(uintptr_t)file};
-    return (size_t)host(SYS_FLEN, arguments);
-}
 
 size_t host_read(int file, void *data, size_t bytes)
 {

@@ -8,7 +8,6 @@
 int host_open(const char *name); /* below zero: there is none */
 int host_make(const char *name);
 void host_close(int file);
-size_t host_bytes(int file);
 size_t host_read(int file, void *data, size_t bytes); /* bytes that came */
 void host_write(int file, const void *data, size_t bytes);
 void host_print(const char *text);

@@ -119,6 +119,7 @@ inline void to_result(const Floats sums[rows][kVectors], bool first, int count, 
 // result [rows, columns] = left [rows, depth] @ right [depth, columns], a chunk of K at a time.
 inline void multiply(const Operand& left, const Operand& right, int rows, int columns, int depth,
                      float* result, int most = threads()) {
+  if (depth == 0) std::fill_n(result, (int64_t)rows * columns, 0.0f);
   const int panels = (columns + kTileColumns - 1) / kTileColumns;
   auto packed = aligned<float>((size_t)panels * kTileColumns * std::min(kChunk, depth));
   auto panel = [&](int p, int deep) { return packed.get() + (size_t)p * deep * kTileColumns; };

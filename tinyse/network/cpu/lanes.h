@@ -37,13 +37,14 @@ inline void store(int16_t* at, Ints value) {
 inline Floats all(float value) { return value - Floats{}; }
 inline Ints all(int32_t value) { return value - Ints{}; }
 
+// Of a and a bound b; a that is no number passes, so that a loss which is none is seen.
 template <typename Vector>
 inline Vector least(Vector a, Vector b) {
-  return a < b ? a : b;
+  return a > b ? b : a;
 }
 template <typename Vector>
 inline Vector most(Vector a, Vector b) {
-  return a > b ? a : b;
+  return a < b ? b : a;
 }
 
 inline float sum(Floats x) {

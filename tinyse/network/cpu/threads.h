@@ -36,6 +36,7 @@ inline int threads() {
 // `grain` but the last.
 template <typename Work>
 void in_parallel(int count, int grain, Work work, int most = threads()) {
+  if (count <= 0) return;
   const int grains = (count + grain - 1) / grain;
   const int workers = std::min(most, grains);
   std::vector<std::thread> others;

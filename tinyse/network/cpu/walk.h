@@ -9,6 +9,7 @@ namespace tinyse {
 // K is walked in chunks whose tiles stay near: in the second-level cache, on AMX.
 inline void multiply(const Operand& left, const Operand& right, int rows, int columns, int depth,
                      float* result, int most = threads()) {
+  if (depth == 0) std::fill_n(result, (int64_t)rows * columns, 0.0f);
   constexpr int kChunk = 16;  // tiles along K: 512 values
   const auto a = packed(left, true, rows, depth, most);
   const auto b = packed(right, false, columns, depth, most);
