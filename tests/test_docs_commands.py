@@ -139,7 +139,7 @@ def test_no_command_stands_outside_a_block(page):
 
 def test_every_mark_is_known_and_every_language():
     assert {block.mark.partition(":")[0] for block in SHELL} <= {"", "slow", "needs", "not run"}
-    assert {block.language for block in BLOCKS} <= {"sh", "toml", "text", "c"}
+    assert {block.language for block in BLOCKS} <= {"sh", "toml", "text", "c", "python"}
 
 
 def test_what_is_not_run_is_known():

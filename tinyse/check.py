@@ -161,11 +161,17 @@ def _lists(
     for name, figures in recorded.items():
         if name == EMBEDDED:
             continue
-        there = packaged("lists", name).is_file() or (data is not None and (data / name).exists())
-        if data is None or not there:
+        own = data is not None and (data / name).exists()
+        if data is None or not (own or packaged("lists", name).is_file()):
             notice(f"{name}: not here, left out (TINYSE_DATA names its folder)")
             continue
-        mixtures = find_list(name, data, here=False)
+        try:
+            mixtures = find_list(name, data, here=False)
+        except InputError as error:
+            if own:
+                raise
+            notice(f"{name}: {error.what}, left out")
+            continue
         if mixtures.sha256 != figures["sha256"]:
             notice(f"{name}: another list than was published with, left out")
             continue

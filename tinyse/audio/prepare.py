@@ -108,7 +108,7 @@ def _folder(path: Path) -> Iterator[None]:
 def _refuse_twice(found: Sequence[_Found]) -> None:
     seen: set[Path] = set()
     for item in found:
-        file = item.file.resolve()
+        file = item.file.parent.resolve() / item.file.name
         if file in seen:
             raise InputError("is named twice", item.file, "name each folder once")
         seen.add(file)

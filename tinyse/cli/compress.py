@@ -84,7 +84,6 @@ def command(
 
     from tinyse.cli.train import Bar
     from tinyse.compress import Budget, compress
-    from tinyse.errors import InputError
 
     settings = [f"compress.structure={structure}"]
     settings += _levels(sparsity, levels, budget, account)
@@ -99,12 +98,7 @@ def command(
     if seed is not None:
         settings.append(f"train.seed={seed}")
     asked = None if budget is None else Budget(budget, account)
-    given = {setting.partition("=")[0] for setting in settings}
-    for override in overrides:
-        key = override.partition("=")[0]
-        if key in given:
-            what = f"{key} has an option of its own, which is given too"
-            raise InputError(what, "--set", "leave one of them out")
+    _refuse_twice(settings, overrides)
     settings += overrides
     with Bar() as bar:
         run, record = compress(
@@ -130,6 +124,17 @@ def command(
         found = record["control"]
         gain = f"{found['valid_si_sdr_gain']:.2f} dB in float after {found['steps']:,} steps"
         click.echo(f"{run / 'control'}: the same shape from scratch, valid SI-SDR gain {gain}")
+
+
+def _refuse_twice(settings, overrides) -> None:
+    from tinyse.errors import InputError
+
+    given = {setting.partition("=")[0] for setting in settings}
+    for override in overrides:
+        key = override.partition("=")[0]
+        if key in given:
+            what = f"{key} has an option of its own, which is given too"
+            raise InputError(what, "--set", "leave one of them out")
 
 
 def _levels(sparsity, levels, budget, account) -> list[str]:

@@ -47,7 +47,6 @@ def command(
     LAYER.sparsity, block, levels and limit; docs/cost_model.md says in what units.
     """
     from tinyse.cli.naming import exported_file
-    from tinyse.files import refuse_same
     from tinyse.npu import (
         MODES,
         changed_target,
@@ -62,9 +61,8 @@ def command(
     from tinyse.npu import advise as advice
 
     file = exported_file(model)
-    if html:
-        refuse_same(html, file)
-    _check_choices(mode, MODES, against, rank, advise, html, force, system)
+    _check_choices(mode, MODES, against, rank, advise, system)
+    _check_page(html, file, rank or advise, force)
     asked = parse_what_if(what_if)
     memory = memory or default_memory(npu)
     target = find_target(npu, memory, system)
@@ -99,7 +97,7 @@ def command(
         show(found)
 
 
-def _check_choices(mode, modes, against, rank, advise, html, force, system) -> None:
+def _check_choices(mode, modes, against, rank, advise, system) -> None:
     from tinyse.errors import InputError
 
     if mode not in modes:
@@ -112,9 +110,18 @@ def _check_choices(mode, modes, against, rank, advise, html, force, system) -> N
         raise InputError("is one NPU's, and --all ranks every one", "--system", "give --memory")
     if against and mode != "vela":
         raise InputError("Vela agrees with --mode vela alone", "--mode", "leave it out")
-    if html and (rank or advise):
+
+
+def _check_page(html, file, asks_more, force) -> None:
+    from tinyse.errors import InputError
+    from tinyse.files import refuse_same
+
+    if html is None:
+        return
+    refuse_same(html, file)
+    if asks_more:
         raise InputError("is a page of one profile", "--html", "leave out --all and --advise")
-    if html and html.exists() and not force:
+    if html.exists() and not force:
         raise InputError("already exists", html, "give --force to replace it")
 
 

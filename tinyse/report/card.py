@@ -207,8 +207,13 @@ def _description(recipe: Recipe, metrics: dict[str, Any]) -> str:
         " lives in the file's LSTM operators: one frame per invoke."
     )
     settings = recipe.compress
-    if settings is None or not settings.levels[-1]:
+    if settings is None:
         return text
+    if not settings.levels[-1]:
+        taught = f" and following `{settings.teacher}`" if settings.teacher else ""
+        left = ", what pruning of whole units had left" if settings.structure == "unit" else ""
+        on = f"Trained on, in the integers of this file{taught}, from `{settings.source}`{left}."
+        return f"{text} {on}"
     block = settings.structure.removeprefix("block:")
     groups = {"weight": "single weights", "unit": "weights, with whole units,"}
     of = f"{groups.get(settings.structure, f'blocks of {block} weights')} of `{settings.source}`"
