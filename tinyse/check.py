@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tinyse.audio.lists import MixtureList, find_list
+from tinyse.audio.lists import MixtureList, list_of_corpus
 from tinyse.audio.synth import demo_mixture
 from tinyse.bench import gated_figures
 from tinyse.enhance import open_enhancer
@@ -166,7 +166,7 @@ def _lists(
             notice(f"{name}: not here, left out (TINYSE_DATA names its folder)")
             continue
         try:
-            mixtures = find_list(name, data, here=False)
+            mixtures = list_of_corpus(name, data)
         except InputError as error:
             if own:
                 raise

@@ -158,12 +158,13 @@ def _best_first(runs: list[Path]) -> list[Path]:
     for each, recipe in zip(runs, recipes, strict=True):
         if recipe != recipes[0]:
             raise InputError(f"has another recipe than {runs[0]}", each, "publish it on its own")
-    seeds = [read_json(each / "run.json")["seed"] for each in runs]
+    records = [read_json(each / "run.json") for each in runs]
+    seeds = [record["seed"] for record in records]
     for each, seed in zip(runs, seeds, strict=True):
         if seeds.count(seed) > 1:
             raise InputError(f"seed {seed} is there twice", each, "give each seed once")
-    gains = {each: read_json(each / "run.json")["valid_si_sdr_gain"] for each in runs}
-    return sorted(runs, key=lambda each: -gains[each])
+    gains = [record["valid_si_sdr_gain"] for record in records]
+    return [runs[index] for index in sorted(range(len(runs)), key=lambda index: -gains[index])]
 
 
 def _asked(run: Path) -> Recipe:
@@ -188,12 +189,12 @@ def add_seed(
     _refuse_unfinished(run)
     metrics, seed = read_json(folder / "metrics.json"), read_json(run / "run.json")["seed"]
     with figures_of(folder / "metrics.json"):
-        seeds, listed = [line["seed"] for line in metrics["seeds"]], metrics["list"]
-        measured_on = listed["sha256"], listed["name"]
+        seeds = [line["seed"] for line in metrics["seeds"]]
+        listed, digest = metrics["list"]["name"], metrics["list"]["sha256"]
     if seed in seeds:
         raise InputError(f"has a line for seed {seed}", folder, "give a run with another seed")
-    if mixtures.sha256 != measured_on[0]:
-        what = f"is not {measured_on[1]} that the model was measured on"
+    if mixtures.sha256 != digest:
+        what = f"is not {listed} that the model was measured on"
         raise InputError(what, mixtures.name, "give that list")
     if _best_first([folder, run])[0] != folder:
         what = f"is better by validation than {folder.name}"

@@ -290,7 +290,7 @@ def _convert(values: dict[str, Any], path: Path) -> Recipe:
         raise InputError(what, path, f"use {LEAST_CLIP:g} to {MOST_CLIP:g}, or 0 for none")
     for key in ("speed", "noise_speed", "room_rt60_s"):
         if getattr(recipe.mixing, key)[0] <= 0:
-            raise InputError(f"mixing.{key}: must be above zero", path, "for example [0.87, 1.15]")
+            raise InputError(f"mixing.{key}: must be above zero", path, "raise its low end")
     return recipe
 
 

@@ -12,7 +12,14 @@ from tests.audio.conftest import HEADER
 from tinyse.audio.corpora import read_manifest
 from tinyse.audio.draw_lists import HEADLINE_DB, draw_list, write_list
 from tinyse.audio.io import read_audio, write_audio
-from tinyse.audio.lists import MIXTURE_COLUMNS, find_list, list_csv, read_list, render
+from tinyse.audio.lists import (
+    MIXTURE_COLUMNS,
+    find_list,
+    list_csv,
+    list_of_corpus,
+    read_list,
+    render,
+)
 from tinyse.errors import InputError
 
 
@@ -125,7 +132,7 @@ def test_a_list_of_a_recipe_is_not_one_of_the_working_folder(good_list, tmp_path
     data = tmp_path / "elsewhere"
     assert find_list(good_list.name, data).name == good_list.name
     with pytest.raises(InputError, match=str(data / good_list.name)):
-        find_list(good_list.name, data, here=False)
+        list_of_corpus(good_list.name, data)
 
 
 def test_a_list_of_pairs(tmp_path, noise_of):

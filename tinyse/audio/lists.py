@@ -34,6 +34,7 @@ from tinyse.audio.rooms import draw_room
 from tinyse.audio.tables import Row, Table, read_table, to_csv
 from tinyse.errors import InputError
 from tinyse.files import packaged, sha256
+from tinyse.recipe import Data
 
 MIXTURE_COLUMNS = (
     "id", "snr_db", "level_dbfs", "n_samples",
@@ -140,14 +141,17 @@ def read_list(path: Path, root: Path | None = None) -> MixtureList:
     return MixtureList(path.name, sha256(path), root, rows)
 
 
-def find_list(name: str | Path, data: Path | None, here: bool = True) -> MixtureList:
-    """The list at the path `name`, or called so in the folder `data` or among the packaged ones.
+def find_list(name: str | Path, data: Path | None) -> MixtureList:
+    """The list at the path `name`, or else `list_of_corpus`."""
+    return read_list(Path(name)) if Path(name).exists() else list_of_corpus(name, data)
 
-    The audio of a packaged list lies below `data`.  A recipe's paths are relative to `data` alone
-    (not `here`): the folder that a command is called in decides nothing.
+
+def list_of_corpus(name: str | Path, data: Path | None) -> MixtureList:
+    """The list called `name` in the folder `data` or among the packaged ones.
+
+    The audio of a packaged list lies below `data`.  A recipe's lists are these: the folder that a
+    command is called in decides nothing.
     """
-    if here and Path(name).exists():
-        return read_list(Path(name))
     own = packaged("lists", str(name))
     if data is not None and own.is_file() and not (data / name).exists():
         try:
@@ -156,6 +160,11 @@ def find_list(name: str | Path, data: Path | None, here: bool = True) -> Mixture
             remedy = 'name a list of your own, or none: data.rooms_list=""'
             raise InputError(f"its audio is not whole in {data} ({error})", name, remedy) from error
     return read_list(Path(name) if data is None else data / name)
+
+
+def lists_of_recipe(table: Data, data: Path) -> list[MixtureList]:
+    """The lists that choices are made on."""
+    return [list_of_corpus(name, data) for name in (table.valid_list, table.rooms_list) if name]
 
 
 def list_csv(rows: list[MixtureRow]) -> str:

@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 
 from tinyse.audio.corpora import read_manifest
-from tinyse.audio.lists import find_list
+from tinyse.audio.lists import lists_of_recipe
 from tinyse.compress.mixtures import calibration
 from tinyse.compress.offline import Arrays, Pruning, bytes_of, prune_levels, prune_to_bytes
 from tinyse.errors import InputError, TinySEError
@@ -324,8 +324,7 @@ def _refuse_control(recipe: Recipe, data: Path | None) -> None:
     if data is None:
         raise InputError("is needed by --control", "--data", "name the folder of the corpus")
     read_manifest(data / recipe.data.manifest)
-    for name in filter(None, (recipe.data.valid_list, recipe.data.rooms_list)):
-        find_list(name, data, here=False)
+    lists_of_recipe(recipe.data, data)
 
 
 def _with_control(

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyse.audio.corpora import read_manifest
-from tinyse.audio.lists import find_list
+from tinyse.audio.lists import list_of_corpus
 from tinyse.errors import InputError
 from tinyse.files import read_bytes, write_bytes
 from tinyse.sweep.measures import Measuring
@@ -110,7 +110,7 @@ def _refuse_without_data(plan: Plan, data: Path | None, beside: Path) -> None:
     for manifest in sorted(manifests):
         read_manifest(data / manifest)
     for name in sorted(lists):
-        find_list(name, data)
+        list_of_corpus(name, data)
 
 
 def _record(plan: Plan, folder: Path) -> list[dict[str, Any]]:

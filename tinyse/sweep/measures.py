@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinyse.audio.lists import MixtureList, find_list
+from tinyse.audio.lists import MixtureList, list_of_corpus, read_list
 from tinyse.audit import DEFAULT_BLOCK, inspect
 from tinyse.enhance import find_model
 from tinyse.evaluate import evaluate_each, split_against
@@ -43,7 +43,8 @@ class Measuring:
         if not plan.evaluate:
             return cls(plan, None, workers)
         near = beside / plan.evaluate
-        return cls(plan, find_list(near if near.exists() else Path(plan.evaluate), data), workers)
+        listed = read_list(near) if near.exists() else list_of_corpus(plan.evaluate, data)
+        return cls(plan, listed, workers)
 
     def run(self, folder: Path) -> dict[str, Any]:
         """Figures of a finished run's file; where it has levels, also `levels`, a dict each.

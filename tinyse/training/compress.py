@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from tinyse.audio import pools
 from tinyse.audio.corpora import Corpus, read_manifest
 from tinyse.audio.feed import Batches, Feed
-from tinyse.audio.lists import MixtureList, find_list
+from tinyse.audio.lists import MixtureList, lists_of_recipe
 from tinyse.errors import TinySEError
 from tinyse.files import atomic_file, read_bytes, read_json, sha256, write_json, write_text
 from tinyse.network import backend
@@ -86,8 +86,7 @@ def train_compressed(
     recipe = msgspec.structs.replace(recipe, network=source.network)
     find_cpu_calls(recipe.train.precision)  # refused before anything is written
     corpus = read_manifest(data / recipe.data.manifest)
-    names = filter(None, (recipe.data.valid_list, recipe.data.rooms_list))
-    valid = [find_list(name, data, here=False) for name in names]
+    valid = lists_of_recipe(recipe.data, data)
     shas = {"source_sha256": sha256(weights), "teacher_sha256": sha256(teacher)}
     record = provenance(recipe, corpus, valid) | shas
     if resume:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tinyse.audio import pools
 from tinyse.audio.corpora import Corpus, read_manifest
 from tinyse.audio.feed import Batches, Feed
-from tinyse.audio.lists import MixtureList, find_list
+from tinyse.audio.lists import MixtureList, lists_of_recipe
 from tinyse.errors import TinySEError
 from tinyse.features import Normalisation
 from tinyse.files import atomic_file, write_json, write_text
@@ -53,8 +53,7 @@ def train(
     """
     find_cpu_calls(recipe.train.precision)  # refused before anything is written
     corpus = read_manifest(data / recipe.data.manifest)
-    names = filter(None, (recipe.data.valid_list, recipe.data.rooms_list))
-    valid = [find_list(name, data, here=False) for name in names]
+    valid = lists_of_recipe(recipe.data, data)
     record = provenance(recipe, corpus, valid)
     if resume:
         same_run(run / "run.json", record, force)

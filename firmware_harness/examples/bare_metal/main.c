@@ -1,4 +1,4 @@
-/* Frames in, masks out: reads frames.bin (int8, MODEL_INPUTS a frame), prints the mean gain of each mask.
+/* Frames in, masks out: reads frames.bin (int8, MODEL_INPUTS a frame), prints each mask's mean gain.
  *
  * On a board, frames come from the audio driver; here a debugger or QEMU reads the file.
  */
