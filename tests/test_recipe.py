@@ -26,6 +26,18 @@ def test_a_recipe_takes_what_it_does_not_say_from_its_ancestor(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("structure", "method"),
+    [("unit", "magnitude"), ("block:4x4", "learned"), ("weight", "learned")],
+)
+def test_who_chooses_is_decided_by_the_structure_unless_said(tmp_path, structure, method):
+    text = f'name = "x"\n[compress]\nstructure = "{structure}"\n'
+    recipe = read_recipe(_write(tmp_path, text))
+    assert recipe.compress.method == method and f'method = "{method}"' in to_toml(recipe)
+    said = read_recipe(tmp_path / "recipe.toml", ("compress.method=offline",))
+    assert said.compress.method == "offline"
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
         ("[train]\nsede = 2", "train.sede: unknown key, did you mean seed?"),

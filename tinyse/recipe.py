@@ -134,7 +134,9 @@ class Compress(Table, frozen=True):
 
     source: str = ""  # the run or published model whose weights it starts from
     structure: str = "block:4x4"  # weight, block:ROWSxCOLUMNS or unit
-    method: Literal["learned", "magnitude", "offline"] = "learned"
+    # Who chooses: auto is magnitude for units, learned for what is smaller, as these lose least
+    # along the curves of docs/results.md.
+    method: Literal["auto", "learned", "magnitude", "offline"] = "auto"
     # Sparsities to walk through in one run; every level is recovered from, written and left.
     levels: Annotated[tuple[Sparsity, ...], msgspec.Meta(min_length=1)] = (0.75,)
     budgets: dict[str, Share] = {}  # half or pattern -> sparsity; the rest is shared out
@@ -168,6 +170,12 @@ class Compress(Table, frozen=True):
     slope: tuple[Positive, Positive] = (0.3, 0.1)
     integral: NotNegative = 0.02
     proportional: NotNegative = 0.3
+
+    def __post_init__(self) -> None:
+        # Decided here and not by who asks, so a run's recipe tells what it was.
+        if self.method == "auto":
+            chosen = "magnitude" if self.structure == "unit" else "learned"
+            msgspec.structs.force_setattr(self, "method", chosen)
 
     @property
     def hears(self) -> bool:

@@ -65,6 +65,7 @@ PARTS = {
         "curves": quality_table,
         "costs of the curves": costs_table,
         "shapes": shapes_table,
+        "choices": partial(cases_table, name="choices"),
         "int8": partial(cases_table, name="int8"),
         "control": partial(cases_table, name="control"),
         "sources": sources_table,

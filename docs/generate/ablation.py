@@ -1,4 +1,4 @@
-"""docs/quality.md's table of choices, from the tables of the sweeps in docs/ablation."""
+"""docs/quality.md's table of what each choice brought, from the sweeps in docs/ablation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import csv
 import json
 import tomllib
 from pathlib import Path
-from typing import Any
 
 from docs.generate.models import number
 
@@ -39,15 +38,7 @@ def _table(path: Path) -> str:
             cells += [number(gain, 2), "" if case == FIRST else change]
         lines.append(cells)
     steps = f"{int(rows[FIRST]['steps']):,} steps"
-    if plan["command"] == "train":
-        of = f"the float network after {steps} of the recipe of `{path.stem}`"
-    else:
-        of = f"the int8 network after {steps} from `{plan['source']}` to {_asked(plan)}"
+    of = f"the float network after {steps} of the recipe of `{path.stem}`"
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     note = f"Mean SI-SDR gain of {of}, with that one change; every run has its own falling rate."
     return f"{table}\n\n{note}"
-
-
-def _asked(plan: dict[str, Any]) -> str:
-    share = plan["set"]["compress.levels"][-1]
-    return f"{100 * share:g} % in `{plan['set']['compress.structure']}`"

@@ -1,6 +1,8 @@
 """docs/results/NAME.json: what is kept of a finished sweep, a row for each exported file.
 
 python -m docs.generate --collect SWEEP_FOLDER    counts cycles and instructions of the files too
+
+Rows of cases that the folder does not have stay, so a sweep may be run a few cases at a time.
 """
 
 from __future__ import annotations
@@ -37,6 +39,9 @@ def collect(sweep: Path, root: Path) -> Path:
             rows.append({"case": _case(facts)} | _row(folder.parent, run))
             print(f"{rows[-1]['case']}, {rows[-1]['sparsity']}", file=sys.stderr)
     path = root / "docs" / "results" / f"{name}.json"
+    kept = read_json(path)["rows"] if path.exists() else []
+    measured = {row["case"] for row in rows}
+    rows = [row for row in kept if row["case"] not in measured] + rows
     write_json(path, {"schema": 1, "name": name, "rows": rows})
     return path
 

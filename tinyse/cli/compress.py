@@ -20,7 +20,9 @@ import click
     help="What counts the bytes of --budget: one that tinyse inspect lists, native, native_coded.",
 )
 @click.option(
-    "--method", type=click.Choice(["learned", "magnitude", "offline"]), help="Who chooses."
+    "--method",
+    type=click.Choice(["learned", "magnitude", "offline"]),
+    help="Who chooses; unless given, magnitude for units and learned for the others.",
 )
 @click.option("--steps", type=int, help="Training steps of every level.")
 @click.option("--distill/--no-distill", default=None, help="Follow the float network's mask too.")
