@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import tomllib
 
 import numpy as np
 import pytest
 
-from docs.generate import heard, results
+from docs.generate import ROOT, collect, heard, results
 
 ROW = {
     "case": "block:4x4, magnitude", "structure": "block:4x4", "method": "magnitude",
@@ -80,6 +81,26 @@ def test_a_table_holds_the_figures_in_even_columns(root, name) -> None:
         assert said in text, text
     lines = text.splitlines()
     assert len({line.count("|") for line in lines}) == 1 and len(lines) >= 3
+
+
+def test_a_sweep_of_a_few_cases_leaves_the_rows_of_the_others(root, tmp_path, monkeypatch) -> None:
+    sweep = tmp_path / "sweep"
+    (sweep / "runs" / "0").mkdir(parents=True)
+    (sweep / "sweep.toml").write_text((ROOT / "docs" / "results" / "curves.toml").read_text())
+    facts = {"state": "done", "case": json.dumps("weight, learned")}
+    (sweep / "runs" / "0" / "row.json").write_text(json.dumps(facts))
+    monkeypatch.setattr(collect, "_row", lambda folder, run: {"sparsity": 0.5})
+    for _ in range(2):
+        written = json.loads(collect.collect(sweep, root).read_text())["rows"]
+        assert written == [WORSE, ROW, {"case": "weight, learned", "sparsity": 0.5}]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "docs" / "results").glob("*.json")), ids=lambda path: path.stem
+)
+def test_kept_rows_are_of_cases_that_their_sweep_has(path) -> None:
+    cases = tomllib.loads(path.with_suffix(".toml").read_text("utf-8"))["cases"]
+    assert {row["case"] for row in json.loads(path.read_text("utf-8"))["rows"]} <= set(cases)
 
 
 def test_cases_stand_by_sparsity(root) -> None:
