@@ -3,7 +3,7 @@
 import pytest
 
 from tinyse.errors import InputError
-from tinyse.recipe import Compress, Recipe, read_recipe, to_toml
+from tinyse.recipe import Recipe, read_recipe, to_toml
 
 
 def _write(folder, text, name="recipe.toml"):
@@ -26,21 +26,15 @@ def test_a_recipe_takes_what_it_does_not_say_from_its_ancestor(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("said", "method", "share_by"),
-    [
-        ({}, "learned", "scan"),
-        ({"structure": "weight"}, "learned", "scan"),
-        ({"structure": "unit"}, "magnitude", "table"),
-        ({"structure": "unit", "method": "learned"}, "learned", "table"),
-        ({"method": "offline"}, "offline", "table"),
-        ({"method": "offline", "share_by": "energy"}, "offline", "energy"),
-    ],
+    ("structure", "method"),
+    [("unit", "magnitude"), ("block:4x4", "learned"), ("weight", "learned")],
 )
-def test_what_is_not_said_of_a_compression_is_decided_by_the_rest(said, method, share_by):
-    settings = Compress(**said)
-    assert (settings.method, settings.share_by) == (method, share_by)
-    written = to_toml(Recipe(name="x", compress=settings))
-    assert f'method = "{method}"' in written and "auto" not in written
+def test_who_chooses_is_decided_by_the_structure_unless_said(tmp_path, structure, method):
+    text = f'name = "x"\n[compress]\nstructure = "{structure}"\n'
+    recipe = read_recipe(_write(tmp_path, text))
+    assert recipe.compress.method == method and f'method = "{method}"' in to_toml(recipe)
+    said = read_recipe(tmp_path / "recipe.toml", ("compress.method=offline",))
+    assert said.compress.method == "offline"
 
 
 @pytest.mark.parametrize(

@@ -172,13 +172,10 @@ class Compress(Table, frozen=True):
     proportional: NotNegative = 0.3
 
     def __post_init__(self) -> None:
-        # "auto" is decided here and not by who asks, so a run's recipe tells what it was.
-        unit = self.structure == "unit"
+        # Decided here and not by who asks, so a run's recipe tells what it was.
         if self.method == "auto":
-            msgspec.structs.force_setattr(self, "method", "magnitude" if unit else "learned")
-        if self.share_by == "auto":
-            by = "table" if unit or self.method == "offline" else "scan"
-            msgspec.structs.force_setattr(self, "share_by", by)
+            chosen = "magnitude" if self.structure == "unit" else "learned"
+            msgspec.structs.force_setattr(self, "method", chosen)
 
     @property
     def hears(self) -> bool:

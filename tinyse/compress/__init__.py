@@ -73,6 +73,7 @@ def compress(
     weights = folder / "weights.npz"
     recipe = _recipe(folder, overrides)
     network = read_weights(weights)  # says what is wrong with the file
+    recipe = _shared_out(recipe)
     settings = _settings(recipe)
     pruning = Pruning(_arrays(weights), settings)
     offline = settings.method == "offline"
@@ -149,6 +150,15 @@ def _settings(recipe: Recipe) -> Compress:
 def _with(recipe: Recipe, **changes: Any) -> Recipe:
     table = msgspec.structs.replace(_settings(recipe), **changes)
     return msgspec.structs.replace(recipe, compress=table)
+
+
+def _shared_out(recipe: Recipe) -> Recipe:
+    """The recipe with a way of sharing out in place of "auto"."""
+    settings = _settings(recipe)
+    if settings.share_by != "auto":
+        return recipe
+    by_table = settings.structure == "unit" or settings.method == "offline"
+    return _with(recipe, share_by="table" if by_table else "scan")
 
 
 def _named(recipe: Recipe, folder: Path, network: FloatNetwork, budget: Budget | None) -> Recipe:
