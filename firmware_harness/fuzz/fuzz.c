@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Damages good blobs, plain and coded, mends the checksum, and lets the library at them.
  *
  *     fuzz SECONDS BLOB..
@@ -10,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "../src/model.h"
+#include "../src/internal.h"
 
 static uint64_t seed = 88172645463325252u;
 static uint64_t next(void)
@@ -138,7 +139,11 @@ static int run_coded(const void *coded, size_t count)
 
 int main(int count, char **arguments)
 {
-    if (count < 3) return 2;
+    if (count < 3) {
+        fputs("usage: fuzz SECONDS BLOB..  (of make fuzz: SECONDS=n, SEEDS=folder of .tsb files)\n",
+              stderr);
+        return 2;
+    }
     const time_t end = time(NULL) + atol(arguments[1]);
     unsigned long turns = 0, accepted = 0, unpacked = 0;
     for (; turns % 64 || time(NULL) < end; turns++) {

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Everything that is ever checked of a blob is checked here, once; a step checks nothing. */
 #include "frontend.h"
-#include "model.h"
+#include "internal.h"
 
 typedef struct {
     const uint8_t *start;

@@ -1,4 +1,5 @@
-#include "model.h"
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
 
 /* Four bits a turn: 64 bytes of table are enough for something done once. */
 uint32_t ts_crc32(const void *data, size_t bytes)

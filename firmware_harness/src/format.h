@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The blob as it lies in memory: little-endian records at offsets from its start.
  *
  *     header | layers | matrices | logistic tables, biases, multipliers | index | values | 64 zeros

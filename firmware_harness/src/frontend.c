@@ -1,9 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Sound to features, mask to sound: tinyse/features.py block by block, in single precision. */
 #include "frontend.h"
 
 #include <string.h>
 
-#include "model.h"
+#include "internal.h"
 
 struct tinyse_audio {
     tinyse_model *model;
@@ -16,6 +17,8 @@ struct tinyse_audio {
     int8_t features[TS_BANDS];
     int8_t mask[TS_BANDS];
 };
+/* Does not compile where static memory of a caller would be too small. */
+typedef char ts_audio_fits[sizeof(tinyse_audio) <= TINYSE_AUDIO_BYTES ? 1 : -1];
 
 static int is_finite(float value)
 {

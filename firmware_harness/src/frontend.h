@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The audio front end of tinyse/features.py in single precision, and its tables in the blob. */
 #ifndef TINYSE_FRONTEND_H
 #define TINYSE_FRONTEND_H

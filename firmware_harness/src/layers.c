@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The layers: TensorFlow Lite Micro's fused LSTM and its fully connected, in terms of kernels.
  *
  *     u = clip16(M (W x + b))          p = clip16(u + clip16(M (R h)))        lstm_eval.h

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The requantisation of TensorFlow Lite: two roundings, the first half up, the second half away.
  *
  * `MultiplyByQuantizedMultiplier` of tensorflow/lite/kernels/internal/common.cc, built without

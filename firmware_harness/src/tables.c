@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Written from tinyse/pack/activations.py; tables.h says what it is. */
 #include "tables.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* sigmoid and tanh of int16, exact for all 65,536 inputs.
  *
  * TensorFlow Lite interpolates 256 samples of |x| and puts the sign back (integer_ops/logistic.h and

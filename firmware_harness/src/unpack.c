@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The entropy-coded form: bits in, the plain blob out.  tinyse/pack/coded.py writes it.
  *
  * Nothing is trusted: every read and write is bounded, and what comes out is checked by
@@ -5,7 +6,7 @@
  */
 #include <string.h>
 
-#include "model.h"
+#include "internal.h"
 
 #define TS_LONGEST_CODE 15
 #define TS_FIRST_LENGTH 8 /* what the first code length is a difference to */

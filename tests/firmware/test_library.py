@@ -9,13 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.firmware.seeds import write_seeds
 from tests.network_maker import integer_network
+from tinyse import __version__
 from tinyse.cli import main
 from tinyse.files import packaged
+from tinyse.firmware import copy_firmware
 from tinyse.runtimes import emulated
 from tinyse.runtimes.compiled import build, harness, library_sources
 from tinyse.runtimes.emulated import M4, M7, M55
+from tinyse.runtimes.native import library
 from tinyse.tflite.write import serialise
 
 BOARDS = [M4, M7, M55]
@@ -132,21 +136,83 @@ def test_damaged_blobs_and_sound_hurt_nobody(tmp_path):
     assert tried > 500 and made > tried / 20 and unpacked > tried / 20
 
 
-TEN_LINES = """
+def test_without_blobs_the_fuzzer_says_what_it_wants(tmp_path):
+    done = subprocess.run(
+        [sanitized("fuzz/fuzz.c", tmp_path), "1"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2 and done.stderr.startswith("usage: fuzz SECONDS BLOB")
+    assert done.stderr.count("\n") == 1 and not done.stdout
+
+
+def test_every_source_names_its_licence():
+    files = [path for path in harness().rglob("*") if "build" not in path.parts]
+    sources = [path for path in files if path.suffix in (".c", ".h", ".S", ".inc", ".ld")]
+    for path in [*sources, harness() / "Makefile"]:
+        first = path.read_text().partition("\n")[0].strip("/*# ")
+        assert first == "SPDX-License-Identifier: Apache-2.0", path
+
+
+def test_every_status_has_its_words():
+    header = (harness() / "include" / "tinyse.h").read_text()
+    statuses = [int(number) for number in re.findall(r"TINYSE_\w+ = (-?\d+)", header)]
+    assert statuses == list(range(0, -len(statuses), -1))
+    texts = [library().tinyse_error(status) for status in statuses]
+    assert texts[0] == b"no error" and texts[-1].startswith(b"is entropy-coded")
+    assert len({*texts, b"unknown", b""}) == len(texts) + 2
+    for status in (1, 99, -len(statuses), -(2**31)):
+        assert library().tinyse_error(status) == b"unknown"
+
+
+DECLARED = """\
+static uint8_t arena[MODEL_ARENA_BYTES] __attribute__((aligned(16)));
+static int8_t features[MODEL_INPUTS], mask[MODEL_OUTPUTS];
+"""
+CREATED = "if (tinyse_create(&model, model_tsb, MODEL_BYTES, arena, sizeof arena) != TINYSE_OK)"
+TEN_LINES = f"""
 #include "model.h"
 #include "tinyse.h"
 
-static uint8_t arena[MODEL_ARENA_BYTES] __attribute__((aligned(16)));
-static int8_t features[128], mask[128];
-
+{DECLARED}
 int main(void)
-{
+{{
     tinyse_model *model;
-    if (tinyse_create(&model, model_tsb, MODEL_BYTES, arena, sizeof arena) != TINYSE_OK) return 1;
+    {CREATED} return 1;
     tinyse_step(model, features, mask);
     return 0;
-}
+}}
 """
+WITH_SOUND = f"""
+#include "model.h"
+#include "tinyse.h"
+#include <string.h>
+
+{DECLARED}
+static uint8_t memory[TINYSE_AUDIO_BYTES] __attribute__((aligned(16)));
+static float sound[TINYSE_HOP];
+
+int main(void)
+{{
+    const float scales[2] = {{MODEL_INPUT_SCALE, MODEL_OUTPUT_SCALE}};
+    const int16_t zeros[2] = {{MODEL_INPUT_ZERO, MODEL_OUTPUT_ZERO}};
+    tinyse_model *model;
+    tinyse_audio *audio;
+    {CREATED} return 1;
+    if (tinyse_audio_create(&audio, model, memory, sizeof memory) != TINYSE_OK) return 2;
+    if (tinyse_audio_bytes() > sizeof memory) return 3;
+    tinyse_process(audio, sound, sound);
+    tinyse_step(model, features, mask);
+    /* The header of the blob, as docs/formats.md has it. */
+    if (memcmp(scales, model_tsb + 24, 8) != 0) return 4;
+    if (memcmp(zeros, model_tsb + 32, 4) != 0) return 5;
+    return 0;
+}}
+"""
+
+
+@pytest.mark.parametrize("page", ["docs/firmware.md", "firmware_harness/include/tinyse.h"])
+def test_the_lines_that_are_shown_are_those_that_are_compiled(page):
+    shown = (ROOT / page).read_text("utf-8")
+    assert all(line in shown for line in [*DECLARED.splitlines(), CREATED])
 
 
 @pytest.fixture
@@ -166,16 +232,46 @@ def copied(tmp_path) -> Path:
 
 def test_the_copied_tree_builds_for_this_host(copied):
     run("make", "-C", copied)
-    library = copied / "build" / "host" / "libtinyse.a"
-    (copied / "main.c").write_text(TEN_LINES)
+    archive = copied / "build" / "host" / "libtinyse.a"
     places = (f"-I{copied / 'include'}", f"-I{copied / 'model'}")
-    sources = (copied / "main.c", copied / "model" / "model.c", library)
-    run("cc", *places, *sources, "-o", copied / "ten_lines")
-    run(copied / "ten_lines")
+    for name, text in {"ten_lines": TEN_LINES, "with_sound": WITH_SOUND}.items():
+        source = copied / f"{name}.c"
+        source.write_text(text)
+        sources = (source, copied / "model" / "model.c", archive)
+        run("cc", *WARNINGS, *places, *sources, "-o", copied / name)
+        run(copied / name)
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="no g++ here")
+def test_the_headers_are_cpp_of_1998_too(copied):
+    (copied / "main.cpp").write_text(WITH_SOUND)
+    places = (f"-I{copied / 'include'}", f"-I{copied / 'model'}")
+    flags = ("-std=c++98", "-Wall", "-Wextra", "-pedantic", "-Werror")
+    run("g++", *flags, *places, "-c", copied / "main.cpp", "-o", copied / "main.o")
+
+
+def test_the_copied_tree_says_whose_it_is_and_of_when(copied):
+    assert (copied / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+    assert (copied / "VERSION.txt").read_text() == f"tinyse {__version__}\n"
+
+
+def test_the_coded_blob_is_copied_where_there_is_one(copied):
+    coded = copied / "model" / "model_coded.tsb"
+    size = coded.stat().st_size
+    assert f"MODEL_CODED_BYTES {size}u" in (copied / "model" / "model.h").read_text()
+    copy_firmware(copied, copied.parent / "small.tflite", "host", force=True)
+    assert not coded.exists()
+
+
+def test_a_copied_tree_can_be_fuzzed(copied):
+    told = run("make", "-C", copied, "fuzz", "SECONDS=1")
+    assert re.search(r"\d+ blobs, [1-9]\d* made a model, [1-9]\d* unpacked", told), told
 
 
 @needs_board
-@pytest.mark.parametrize("core", ["m4", "m55"])
-def test_the_copied_example_runs_on_a_board(copied, core):
+@pytest.mark.parametrize(("core", "kernels"), [("m4", "smlad"), ("m55", "reference")])
+def test_the_copied_example_runs_on_a_board(copied, core, kernels):
+    """Packed for the M4, the model runs on the M55 too, and there on the reference."""
     told = run("make", "-C", copied, f"CORE={core}", "example")
+    assert f"kernels: {kernels}\n" in told, told
     assert len(re.findall(r"mean gain, of 255: \d+", told)) == 50, told

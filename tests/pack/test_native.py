@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -13,10 +15,10 @@ from tests.sparse_networks import by_magnitude, cut_network, published
 from tinyse.errors import InputError
 from tinyse.pack.c_source import arena_bytes, model_c, model_h
 from tinyse.pack.files import native_files
-from tinyse.pack.format import Layout
+from tinyse.pack.format import HEADER, MATRIX, Layout
 from tinyse.pack.native import pack, with_checksum
 from tinyse.pack.reader import read_blob
-from tinyse.quant import IntegerDense, Quantisation, quantize_multiplier
+from tinyse.quant import GATES, IntegerDense, Quantisation, quantize_multiplier
 from tinyse.runtimes.native import unpack
 
 NETWORKS = {
@@ -141,6 +143,44 @@ def test_the_reader_refuses_records_outside_of_the_blob(at, value):
         read_blob(with_checksum(bytes(data)))
 
 
+def mended(data: bytes, *changes: tuple[int, bytes]) -> bytes:
+    changed = bytearray(data)
+    for at, content in changes:
+        changed[at : at + len(content)] = content
+    return with_checksum(bytes(changed))
+
+
+OUTSIDE = (1 << 31).to_bytes(4, "little")
+
+
+@pytest.mark.parametrize("layout", Layout)
+def test_the_reader_refuses_matrices_that_lead_outside(layout):
+    data = pack(NETWORKS["4x4"], layout).data
+    record = HEADER.unpack_from(data)[16]
+    index = MATRIX.unpack_from(data, record)[1]
+    fields = {field: OUTSIDE for field in (0, 4, 8, 16)}  # values, index, biases, multipliers
+    for changes in [*((record + at, new) for at, new in fields.items()), (index + 9, b"\xff" * 4)]:
+        with pytest.raises(InputError, match="blob: holds a matrix that is damaged"):
+            read_blob(mended(data, changes))
+
+
+def test_the_reader_refuses_pairs_that_hold_no_two_weights():
+    data = pack(small_network(), Layout.PAIRS).data
+    values = MATRIX.unpack_from(data, HEADER.unpack_from(data)[16])[0]
+    with pytest.raises(InputError, match="holds a matrix that is damaged"):
+        read_blob(mended(data, (values, (0x7FFF).to_bytes(2, "little"))))
+
+
+def test_damage_behind_a_good_checksum_is_read_or_refused():
+    random = np.random.default_rng(5)
+    for layout in Layout:
+        data = pack(NETWORKS["4x4"], layout).data
+        for _ in range(150):
+            at, many = int(random.integers(16, 1200)), int(random.integers(1, 5))
+            with contextlib.suppress(InputError):
+                read_blob(mended(data, (at, random.bytes(many))))
+
+
 def test_one_multiplier_for_all_rows_is_stored_once():
     layer = small_network().layers[-1]
     one = with_layer(small_network(), kernel_scales=layer.kernel_scales[:1])
@@ -159,13 +199,27 @@ def test_c_source_holds_the_blob():
     first, last = small_network().layers[0], small_network().layers[-1]
     assert f"MODEL_INPUTS {first.width}u" in model_h(data, "small")
     assert f"MODEL_OUTPUTS {last.units}u" in model_h(data, "small")
+    for name, value in (("INPUT", first.input), ("OUTPUT", last.output)):
+        (scale,) = re.findall(rf"MODEL_{name}_SCALE (\S+)f$", model_h(data, "small"), re.MULTILINE)
+        assert np.float32(scale) == np.float32(value.scale)
+        assert f"MODEL_{name}_ZERO ({value.zero_point})" in model_h(data, "small")
     for pointer_bytes in (4, 8):
         assert f"MODEL_ARENA_BYTES {arena_bytes(data, pointer_bytes)}u" in model_h(data, "small")
 
 
+@pytest.mark.parametrize("scale", [1.0, 2.0**-20, 1 / 3, 3.4e38, 1e-7, 16777216.0])
+def test_a_scale_in_c_is_the_float_of_the_blob(scale):
+    """Also where its digits alone would be an integer, which takes no f."""
+    data = bytearray(pack(small_network(), Layout.PAIRS).data)
+    data[24:28] = np.float32(scale).tobytes()
+    (found,) = re.findall(r"MODEL_INPUT_SCALE (\S+)f$", model_h(bytes(data), "s"), re.MULTILINE)
+    assert re.search(r"[.e]", found) and np.float32(found) == np.float32(scale)
+
+
 def test_a_name_cannot_leave_its_comment():
     text = model_h(pack(small_network(), Layout.PAIRS).data, "x */\n#error owned\n/* é")
-    assert text.count("*/") == 1 and "#error" not in text.splitlines()[1:]
+    ends = [line.count("*/") for line in text.splitlines()]
+    assert ends[0] == 1 and sum(ends) == text.count("/*") and "#error" not in text.splitlines()[1:]
     assert text.isascii() and text.splitlines()[0].startswith("/* x __")
 
 
@@ -183,3 +237,41 @@ def test_an_export_says_what_its_coded_form_unpacks_to():
     assert counts["native_unpacked"] == plain > counts["native"]
     assert f"MODEL_UNPACKED_BYTES {plain}u" in header
     assert f"MODEL_CODED_BYTES {counts['native_coded']}u" in header
+
+
+def slow(network, target):
+    return json.loads(native_files(network, target)["pack.json"])["slow"]
+
+
+def test_an_export_names_the_matrices_that_no_fast_loop_takes():
+    network = integer_network((4,), (), 600, 4)
+    assert not any(slow(network, target) for target in ("m4", "m55", "host"))
+    first = network.layers[0]
+    widest = np.full_like(first.kernels[1], 127)  # its sums leave 2^23
+    changed = dataclasses.replace(first, kernels=(first.kernels[0], widest, *first.kernels[2:]))
+    wide = dataclasses.replace(network, layers=(changed, *network.layers[1:]))
+    for target in ("m4", "m55", "host"):
+        assert slow(wide, target) == [f"{first.name}/forget_gate/kernel"]
+
+
+def test_what_smlad_and_mve_do_not_take_is_named_too():
+    """Far left shifts; recurrent weights with a bias, which the state's zero point makes."""
+    network = small_network()
+    scales = 2.0**8 * network.layers[-1].accumulated.scale / network.layers[-1].input.scale
+    left = with_layer(network, kernel_scales=np.array([scales]), bias=0 * network.layers[-1].bias)
+    assert slow(left, "m4") == ["mask/kernel"] and not slow(left, "m55")
+    first = network.layers[0]
+    shifted = dataclasses.replace(first, hidden=dataclasses.replace(first.hidden, zero_point=3))
+    network = dataclasses.replace(network, layers=(shifted, *network.layers[1:]))
+    names = [f"{first.name}/{gate}_gate/recurrent" for gate in GATES]
+    assert slow(network, "m55") == names and not slow(network, "m4")
+
+
+def test_an_export_prints_what_is_slow(capsys):
+    from tinyse.cli.export import _print_account
+
+    account = json.loads(native_files(small_network(), "m4")["pack.json"])
+    _print_account(account, 1)
+    assert "slow" not in capsys.readouterr().out
+    _print_account(account | {"slow": ["mask/kernel", "lstm_0/cell_gate/recurrent"]}, 1)
+    assert "mask/kernel, lstm_0/cell_gate/recurrent" in capsys.readouterr().out.splitlines()[-1]

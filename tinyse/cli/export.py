@@ -79,3 +79,5 @@ def _print_account(account: dict, bound: int) -> None:
         listed = ", ".join(f"{p.removesuffix('_bytes')} {n:,}" for p, n in parts.items())
         click.echo(f"    {owner:<11}{sum(parts.values()):>10,}  {listed}")
     click.echo(f"  bound of the weights alone {bound:,} bytes; arena {account['arena_bytes']:,}")
+    if account["slow"]:
+        click.echo(f"  slow (docs/firmware.md says why): {', '.join(account['slow'])}")

@@ -23,6 +23,7 @@ from tinyse.quant.tables import sigmoid_samples
 SIGMOID_BELOW, TANH_BELOW = 192, 256
 LONGEST = 384  # 3 * 32767 >> 8, and its neighbour
 _HEAD = """\
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Written from tinyse/pack/activations.py; tables.h says what it is. */
 #include "tables.h"
 

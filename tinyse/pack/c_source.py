@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+
 from tinyse.pack.coded import CODED_HEADER
 from tinyse.pack.format import ALIGNMENT, CACHE_LINE, HEADER, LAYER, Kind, Layout
 
@@ -14,7 +16,7 @@ def arena_bytes(data: bytes, pointer_bytes: int) -> int:
     """Arena that a plain blob needs: what tinyse_arena_bytes says where a pointer is so wide."""
     header = HEADER.unpack_from(data)
     layout, layers, matrices, inputs = header[2], *header[6:9]
-    # The structs of firmware_harness/src/model.h.
+    # The structs of firmware_harness/src/internal.h.
     a_model, a_layer, a_matrix = 8 * pointer_bytes, 4 * pointer_bytes, 6 * pointer_bytes + 16
     total = _padded(a_model) + _padded(layers * a_layer) + _padded(matrices * a_matrix)
     width, sums = _padded(inputs), 0
@@ -37,12 +39,18 @@ def unpacked_bytes(coded: bytes) -> int:
     return CODED_HEADER.unpack_from(coded)[6]
 
 
+def _literal(value: float) -> str:
+    """A float32 in C: the fewest decimal digits that are this number and no other."""
+    return f"{np.float32(value)}f"
+
+
 def model_h(data: bytes, name: str, coded: bytes | None = None) -> str:
     """The header of a plain blob's array, and of its coded form where there is one.
 
     A name may come from a file of others; what could end the comment is left out.
     """
-    inputs, outputs = HEADER.unpack_from(data)[8:10]
+    inputs, outputs, *scales, input_zero, output_zero = HEADER.unpack_from(data)[8:14]
+    input_scale, output_scale = map(_literal, scales)
     layout, title = Layout(data[6]).name.lower(), re.sub(r"[^A-Za-z0-9_.+ -]", "_", name)
     sizes = ""
     if coded is not None:
@@ -61,6 +69,11 @@ def model_h(data: bytes, name: str, coded: bytes | None = None) -> str:
 #define MODEL_BYTES {len(data)}u
 #define MODEL_INPUTS {inputs}u
 #define MODEL_OUTPUTS {outputs}u
+/* value = scale * (byte - zero), of a feature and of a gain of the mask. */
+#define MODEL_INPUT_SCALE {input_scale}
+#define MODEL_INPUT_ZERO ({input_zero})
+#define MODEL_OUTPUT_SCALE {output_scale}
+#define MODEL_OUTPUT_ZERO ({output_zero})
 #if UINTPTR_MAX > 0xffffffffu
 #define MODEL_ARENA_BYTES {arena_bytes(data, 8)}u
 #else

@@ -49,6 +49,7 @@ _Layer = IntegerLSTM | IntegerDense  # what the C kernels compute
 
 GATE_SCALE = 2.0**-12  # Q3.12, what the gates' pre-activations are computed in
 MOST_LEFT, MOST_RIGHT = 15, 31  # shifts that the C code takes
+MOST_LEFT_OF_PAIRS = 6  # that smlad.c takes
 
 
 @dataclass
@@ -64,6 +65,7 @@ class _Part:
     q: NDArray[np.int64]
     shift: NDArray[np.int64]
     fast: bool
+    slow: bool
 
 
 @dataclass
@@ -72,11 +74,13 @@ class Blob:
 
     accounts : layer -> part (values, index, biases, multipliers, table, records) -> bytes; the keys
                "header" and "front end" stand beside the layers; all of them add up to len(data)
+    slow : names of the matrices that no fast loop takes whole
     """
 
     data: bytes
     layout: Layout
     accounts: dict[str, dict[str, int]] = field(default_factory=dict)
+    slow: list[str] = field(default_factory=list)
 
 
 def pack(
@@ -124,16 +128,18 @@ def _parts(layer: _Layer, layout: Layout, blocks: bool) -> list[_Part]:
         ratios = layer.input.scale * scales / layer.accumulated.scale
         zero = layer.input.zero_point
         name = f"{layer.name}/kernel"
-        return [_part(name, layer.kernel, layer.bias, zero, ratios, layout, blocks)]
+        return [_part(name, layer.kernel, layer.bias, zero, ratios, layout, blocks, False)]
     parts = []
     for half, arriving in (("kernel", layer.input), ("recurrent", layer.hidden)):
+        added = half == "recurrent"
         for gate, name in enumerate(GATES):
             weights = (layer.kernels if half == "kernel" else layer.recurrents)[gate]
             bias = layer.biases[gate] if half == "kernel" else np.zeros(layer.units, np.int32)
             of_gates = layer.kernel_scales if half == "kernel" else layer.recurrent_scales
             ratio = np.array([arriving.scale * of_gates[gate] / GATE_SCALE])
             full = f"{layer.name}/{name}_gate/{half}"
-            parts.append(_part(full, weights, bias, arriving.zero_point, ratio, layout, blocks))
+            zero = arriving.zero_point
+            parts.append(_part(full, weights, bias, zero, ratio, layout, blocks, added))
     return parts
 
 
@@ -145,7 +151,9 @@ def _part(
     ratios: NDArray[np.float64],
     layout: Layout,
     blocks: bool,
+    added: bool,
 ) -> _Part:
+    """A matrix packed; `added` where its products come on top of others."""
     if (weights == -128).any():
         raise InputError("a weight is -128", name, "quantise to -127..127")
     by = Multiplier.of(ratios[:1] if (ratios == ratios[0]).all() else ratios)
@@ -167,17 +175,23 @@ def _part(
         whole = bias.astype(np.int64) - zero * sums
     if layout is Layout.LANES:
         offset = tiles.ordered(_padded(-128 * sums, high))
+    # Without one the kernels add to zeros, which has no fast loop for multipliers by row.
+    has_bias = bool(whole.any()) or len(by.q) > 1
+    # What smlad.c and mve.c hand to the reference.
+    slow = not fast or (layout is Layout.ROWS and added and has_bias)
+    if layout is Layout.PAIRS and len(by.q) == 1:
+        slow = slow or bool(by.left[0] > MOST_LEFT_OF_PAIRS)
     return _Part(
         name,
         tiles,
         weights.shape[0],
         weights.shape[1],
-        # Without one the kernels add to zeros, which has no fast loop for multipliers by row.
-        tiles.ordered(_padded(whole, high)) if whole.any() or len(by.q) > 1 else None,
+        tiles.ordered(_padded(whole, high)) if has_bias else None,
         offset,
         by.q,
         by.left - by.right,
         fast,
+        slow,
     )
 
 
@@ -282,7 +296,8 @@ class _Writer:
             self.matrices_at,
         )
         HEADER.pack_into(self.data, 0, *header)
-        return Blob(with_checksum(bytes(self.data)), self.layout, self.accounts)
+        slow = [part.name for _, matrices, _ in self.records for part in matrices if part.slow]
+        return Blob(with_checksum(bytes(self.data)), self.layout, self.accounts, slow)
 
 
 def with_checksum(data: bytes) -> bytes:

@@ -60,7 +60,11 @@ def read_blob(source: Path | bytes) -> StoredModel:
     if layout > LANES or max(ends) > len(data):
         raise InputError("holds records that lie outside of it", where, _REMEDY)
     records = [layers_at + 40 * number for number in range(layers)]
-    stored = [_matrix(data, matrices_at + 40 * number, layout) for number in range(matrices)]
+    try:
+        stored = [_matrix(data, matrices_at + 40 * number, layout) for number in range(matrices)]
+    # An offset, a column or a word of `pairs` that is none; or more zeros than there is memory for.
+    except (IndexError, ValueError, OverflowError, MemoryError) as error:
+        raise InputError(f"holds a matrix that is damaged ({error})", where, _REMEDY) from error
     return StoredModel(
         layout,
         _u16(data, 20),

@@ -26,24 +26,11 @@ from tinyse.tflite.check import load
 HOP = 256
 COMPILERS = ("cc", "gcc", "clang")
 FLAGS = ("-std=c99", "-O3", "-shared", "-fPIC", "-fno-math-errno")
-STATUS = {
-    -1: "a null pointer or an index that is not there",
-    -2: "not on 16 bytes",
-    -3: "the arena is too small",
-    -4: "is no tinyse blob",
-    -5: "is a blob of another version",
-    -6: "is cut short",
-    -7: "is damaged: its checksum does not hold",
-    -8: "is damaged: an offset, count or index leads outside",
-    -9: "has layers that do not fit together or that no kernel takes",
-    -10: "has a weight of -128",
-    -11: "has no audio front end, or another one",
-    -12: "is entropy-coded where plain is needed, or the reverse",
-}
 _Pointer, _Size, _Out = ctypes.c_void_p, ctypes.c_size_t, ctypes.POINTER(ctypes.c_void_p)
 _SIZE_OUT = ctypes.POINTER(ctypes.c_size_t)
 # name -> result, arguments
 _FUNCTIONS = {
+    "tinyse_error": (ctypes.c_char_p, (ctypes.c_int,)),
     "tinyse_arena_bytes": (ctypes.c_int, (_Pointer, _Size, _SIZE_OUT)),
     "tinyse_create": (ctypes.c_int, (_Out, _Pointer, _Size, _Pointer, _Size)),
     "tinyse_reset": (None, (_Pointer,)),
@@ -81,7 +68,8 @@ def checked(status: int, where: object) -> None:
     """Raises InputError for a status of the C library that is not 0."""
     if status:
         remedy = "pack it again with: tinyse export --pack native"
-        raise InputError(f"error {status}: {STATUS.get(status, 'unknown')}", where, remedy)
+        said = library().tinyse_error(status).decode()
+        raise InputError(f"error {status}: {said}", where, remedy)
 
 
 def aligned(count: int) -> NDArray[np.uint8]:

@@ -1,5 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Frames in, masks out: reads frames.bin (int8, MODEL_INPUTS a frame), prints each mask's mean gain.
  *
+ * First it says which kernels run: "reference" means that the model was packed for another core.
  * On a board, frames come from the audio driver; here a debugger or QEMU reads the file.
  */
 #include "model.h"
@@ -25,7 +27,14 @@ int main(void)
     tinyse_model *model;
     const tinyse_status status =
         tinyse_create(&model, model_tsb, MODEL_BYTES, arena, sizeof arena);
-    if (status != TINYSE_OK) return -status;
+    if (status != TINYSE_OK) {
+        host_print(tinyse_error(status));
+        host_print("\n");
+        return -status;
+    }
+    host_print("kernels: ");
+    host_print(tinyse_kernels(model));
+    host_print("\n");
     const int frames = host_open("frames.bin");
     if (frames < 0) return 2;
     while (host_read(frames, features, tinyse_inputs(model)) == tinyse_inputs(model)) {

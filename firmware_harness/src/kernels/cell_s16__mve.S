@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Cortex-M55: the cells of an LSTM, eight units a turn.
  *
  *     void ts_mve_cells(const ts_mve_cell *constants, int16_t *c, int8_t *h, uint32_t turns)

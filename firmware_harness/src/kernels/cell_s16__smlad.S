@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Cortex-M4 and M7: the cells of an LSTM, 59 instructions a unit.
  *
  *     void ts_smlad_cells(const ts_smlad_cell *constants, const int16_t *gates, int16_t *c,

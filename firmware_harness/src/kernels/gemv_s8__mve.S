@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Cortex-M55: W x of the layout `rows`, requantised to int16, four rows a turn.
  *
  * VMLADAV sums over all 16 bytes of a register, so a register holds 16 inputs of one row.  Blocks go
@@ -15,7 +16,7 @@
     .thumb
     .text
 
-    /* ts_matrix of model.h */
+    /* ts_matrix of internal.h */
     .equ VALUES, 0
     .equ INDEX, 4
     .equ BIAS, 8

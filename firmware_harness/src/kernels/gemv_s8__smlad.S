@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Cortex-M4 and M7: W x of the layout `pairs`, requantised to int16, four rows a turn.
  *
  * A word of values holds two int16, 256 * w[r+1][c] + w[r][c] for columns c and c + 1, so that

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a set of kernels is.  kernels.inc lists the sets; every one equals the reference in each byte. */
 #ifndef TINYSE_KERNELS_H
 #define TINYSE_KERNELS_H
 
-#include "../model.h"
+#include "../internal.h"
 
 typedef enum { TS_SET = 0, TS_ADD = 1 } ts_store;
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The reference: every layout and form, one multiplication after the other. */
 #include "../requant.h"
 #include "../tables.h"
@@ -114,6 +115,7 @@ void ts_cell_s16__reference(const ts_layer *layer, const int16_t *gates)
         const int32_t v = (c * record->tanh_factor + half) >> record->tanh_shift;
         const int32_t h = ts_multiply(o * ts_tanh(v), record->leave_q, record->leave_shift);
         layer->c[unit] = (int16_t)c;
-        layer->h[unit] = (int8_t)ts_clip(h + record->output_zero, -128, 127);
+        /* Clipped before: a blob's own shift may take h to the end of int32. */
+        layer->h[unit] = (int8_t)ts_clip(ts_clip16(h) + record->output_zero, -128, 127);
     }
 }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Cortex-M4 and M7: which loop of gemv_s8__smlad.S, and the element-wise work. */
 #if defined(__ARM_FEATURE_DSP) && __ARM_ARCH_PROFILE == 'M' && !defined(__ARM_FEATURE_MVE)
 #include <arm_acle.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What compilers of x86 do not all have. */
 #ifndef TINYSE_X86_H
 #define TINYSE_X86_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* AVX2 on the layout `lanes`: 8 rows in the 32-bit lanes of one register, two registers a step.
  *
  * VPMADDUBSW takes abs(x) as its unsigned and w with x's sign as its signed operand.  That is exact

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* AVX-512 VNNI on the layout `lanes`: 16 rows in the 32-bit lanes of one register.
  *
  * VPDPBUSD multiplies unsigned by signed bytes, so x enters as x + 128 and -128 times the sums of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Runs frames.bin through the model and counts what each layer executes.
  *
  * Reads   frames.bin  int8 [T, inputs]        state.bin   the arena of a run before, if there
@@ -9,7 +10,7 @@
  */
 #include <string.h>
 
-#include "../../src/model.h"
+#include "../../src/internal.h"
 #include "start.h"
 
 extern const uint8_t model_tsb[], model_tsb_end[];

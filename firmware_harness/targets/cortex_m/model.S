@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The file TINYSE_BLOB, as it is: .flash_model or .ram_model. */
     .section TINYSE_MODEL_SECTION, "a"
     .balign 16

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Bare metal: vectors, memory at reset, and semihosting for files and the exit status. */
 #include "start.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Files of the host, by semihosting; a debugger or QEMU answers. */
 #ifndef START_H
 #define START_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "run.h"
 
 void tinyse_run(tinyse_model *model, const int8_t *features, size_t count, int8_t *masks)

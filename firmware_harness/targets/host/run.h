@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Many frames a call, for callers to whom a call is expensive. */
 #ifndef TINYSE_RUN_H
 #define TINYSE_RUN_H

@@ -1,6 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A model in its arena: the blob's records with pointers in place of offsets, states and buffers. */
-#ifndef TINYSE_MODEL_H
-#define TINYSE_MODEL_H
+#ifndef TINYSE_INTERNAL_H
+#define TINYSE_INTERNAL_H
 
 #include "format.h"
 #include "tinyse.h"
