@@ -50,6 +50,13 @@ def call(*words, code=0):
     return done
 
 
+def test_another_seed_than_the_sources_unless_told(place):
+    asked = ["--structure", "weight", "--sparsity", 0.5, "--method", "offline"]
+    for told, run, seed in (((), "next", 2), (("--seed", 1), "same", 1)):
+        call(*asked, *told, "-o", run)
+        assert read_recipe(place / run / "recipe.toml").train.seed == seed
+
+
 def test_shares_by_hand_that_come_to_less_are_refused_before_training(place):
     asked = ["--structure", "weight", "--sparsity", 0.8, "--method", "magnitude"]
     given = ["--set", 'compress.budgets={"*"=0.5}', "--data", place, "-o", "run"]

@@ -26,6 +26,7 @@ from tinyse.errors import InputError
 from tinyse.files import packaged, read_toml
 
 SCHEMA = 1
+SEEDS = 2**63  # they are counted from 0
 # Cells are int16 with a scale of a power of two from 2^-18 to 1.
 LEAST_CLIP, MOST_CLIP = 0.125, 32768.0
 
@@ -99,7 +100,7 @@ class Mixing(Table, frozen=True):
 
 
 class Train(Table, frozen=True):
-    seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 1
+    seed: Annotated[int, msgspec.Meta(ge=0, le=SEEDS - 1)] = 1
     batch: Count = 16  # sequences a step
     frames: Annotated[int, msgspec.Meta(ge=8)] = 250  # frames a sequence
     steps_per_epoch: Count = 1000
@@ -193,6 +194,12 @@ class Recipe(Table, frozen=True):
     loss: Loss = Loss()
     export: Export = Export()
     compress: Compress | None = None  # of a compressed run
+
+
+def settings_of(recipe: Recipe) -> Compress:
+    """[compress] of a compressed run's recipe."""
+    assert recipe.compress is not None
+    return recipe.compress
 
 
 def level_name(sparsity: float) -> str:

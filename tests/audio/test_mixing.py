@@ -99,6 +99,22 @@ def test_other_talkers_are_weaker_than_the_wanted_one():
     assert batch["snr_db"].min() >= 3 and batch["snr_db"].max() <= 9
 
 
+@pytest.mark.parametrize("share", ["talker_share", "babble_share"])
+def test_nobody_talks_over_himself(share):
+    speech = pool([[40_000], [50_000]])
+    speech.samples[40_000:] *= -1
+    batch = Mixer(speech, pool([[40_000]]), plain(**{share: 1}), 1, 30).batch(0, 40)
+    signs = np.sign(batch["speech"][:, 0])
+    assert set(signs) == {-1, 1}
+    assert np.all(signs * batch["noise"][:, 0] <= 0)
+
+
+def test_where_there_is_one_voice_nobody_else_talks():
+    mixing = plain(talker_share=1, babble_share=1)
+    batch = Mixer(pool([[40_000]]), pool([[40_000]]), mixing, 1, 30).batch(0, 4)
+    np.testing.assert_array_equal(batch["noise"], np.float32(1000 / 32768))
+
+
 def test_the_microphone_colours_speech_and_noise_alike():
     mixing = plain(equaliser_db=0, microphone_db=6)
     gains = Mixer(pool([[40_000]]), pool([[40_000]]), mixing, 1, 8).batch(0, 4)["equaliser"]

@@ -152,7 +152,7 @@ def test_the_removal_that_costs_least_is_found():
         assert cost == pytest.approx(change @ gram @ change / 2, rel=1e-5)
 
 
-def test_padded_blocks_cost_the_same_as_counted_by_hand():
+def test_columns_of_blocks_are_those_counted_by_hand():
     """Edges smaller than the block, two matrices side by side, and groups that are gone."""
     structure = parse_structure("block:2x3")
     spans = resolve._column_blocks(structure, [(4, 5), (4, 4)])
@@ -181,8 +181,9 @@ def test_an_integer_network_keeps_exactly_what_is_asked():
         found = dead(structure, weights_of(pruned))
         for name, matrix in halves(weights_of(network)).items():
             groups = int(np.prod(structure.grid(matrix.shape)))
-            # Bytes that were zero before may empty a group more.
-            assert found[name] >= groups - groups_left(groups, shares[name])
+            # Bytes that were zero before may empty a group more, of single weights a few.
+            asked = groups - groups_left(groups, shares[name])
+            assert asked <= found[name] <= asked + 0.02 * groups
         check_bytes(serialise(pruned))
 
 

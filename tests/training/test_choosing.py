@@ -13,6 +13,7 @@ pytest.importorskip("tensorflow")
 from tests.network_maker import float_weights
 from tinyse.errors import ResumeRefused, TinySEError
 from tinyse.recipe import Compress
+from tinyse.sparsity.budget import budgets
 from tinyse.sparsity.choice import norms_of
 from tinyse.sparsity.learned import start
 from tinyse.training.choosing import Chooser
@@ -84,6 +85,19 @@ def test_no_half_is_starved_by_its_threshold():
     assert part.sum() == math.ceil(least * part.size)
     assert held[runaway] < 10 and held[other] == pytest.approx(thresholds[other])
     assert choice.update(level, step + 1, held) is held
+
+
+def test_no_layer_is_starved_of_units_by_its_threshold():
+    choice, (level,) = chooser("unit", 0.9)
+    step = level.ramp
+    there = start(norms_of(PARAMETERS, choice.structure, ENERGY), dict.fromkeys(choice.keep, 0.5))
+    thresholds = {THRESHOLD + name: np.float32(math.log(each)) for name, each in there.items()}
+    choice.update(level, step, PARAMETERS | thresholds | {f"{THRESHOLD}lstm_0": np.float32(10.0)})
+    gone = budgets(PARAMETERS, choice.structure, level.target(step))
+    sizes = {name: part.size for name, part in choice.keep.items()}
+    mean = sum((1 - gone[name]) * size for name, size in sizes.items()) / sum(sizes.values())
+    least = {name: math.ceil(0.25 * mean * size) for name, size in sizes.items()}
+    assert choice.keep["lstm_0"].sum() == least["lstm_0"] > 1
 
 
 def test_a_choice_goes_on_among_its_own_groups_and_levels():

@@ -108,7 +108,7 @@ def test_a_training_does_not_go_on_from_a_compression_nor_the_other_way(tiny_cor
 
 @pytest.mark.slow
 def test_a_loss_that_is_no_number_ends_the_run_and_says_where(tiny_corpus, tmp_path):
-    with pytest.raises(TinySEError, match=r"the loss is nan at step \d+ \(seed 1\)"):
+    with pytest.raises(TinySEError, match=r"the validation gain is nan at step \d+ \(seed 1\)"):
         train(recipe(learning_rate=1e38, warmup_steps=0), tiny_corpus, tmp_path / "run")
     assert not (tmp_path / "run" / "weights.npz").exists()
     assert json.loads((tmp_path / "run" / "run.json").read_text())["seed"] == 1

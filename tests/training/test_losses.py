@@ -7,7 +7,13 @@ pytest.importorskip("tensorflow")
 
 from tests.network.gradients import batch
 from tinyse.network import features_in_graph as graph
-from tinyse.training.losses import mixed, negative_si_sdr, negative_snr
+from tinyse.training.losses import (
+    compressed_spectral,
+    mask_distance,
+    mixed,
+    negative_si_sdr,
+    negative_snr,
+)
 
 RANDOM = np.random.default_rng(4)
 REFERENCE = RANDOM.standard_normal((3, 4000)).astype(np.float32)
@@ -16,6 +22,25 @@ REFERENCE = RANDOM.standard_normal((3, 4000)).astype(np.float32)
 def test_snr_of_half_the_amplitude_is_six_decibels_and_perfection_is_capped():
     assert float(negative_snr(0.5 * REFERENCE, REFERENCE, 60.0)) == pytest.approx(-6.02, abs=0.01)
     assert float(negative_snr(REFERENCE, REFERENCE, 30.0)) == pytest.approx(-30.0, abs=1e-3)
+
+
+def test_masks_are_compared_by_their_roots():
+    gains, teacher = (np.full((2, 3, 4), root**2 - 2.0**-8, np.float32) for root in (0.5, 0.3))
+    assert float(mask_distance(gains, teacher)) == pytest.approx(0.04, rel=1e-5)
+    assert float(mask_distance(teacher, teacher)) == 0
+
+
+def test_spectra_are_compared_by_compressed_magnitude_and_phase_at_one_level():
+    target = tuple(RANDOM.standard_normal((2, 3, 20, 257)).astype(np.float32))
+    turned, louder = tuple(-part for part in target), tuple(3 * part for part in target)
+    assert float(compressed_spectral(target, target)) == 0
+    # Opposite phases: no difference of magnitudes, twice the magnitude in the complex part.
+    level = 2 * np.square(target).sum((0, 3)).mean(1) / (512 * 256)
+    power = (target[0] ** 2 + target[1] ** 2) / level[:, None, None]
+    expected = 0.3 * 4 * np.mean((power + 1e-6) ** 0.3 * power / (power + 1e-6))
+    assert float(compressed_spectral(turned, target)) == pytest.approx(expected, rel=1e-4)
+    both = tuple(-part for part in louder), louder
+    assert float(compressed_spectral(*both)) == pytest.approx(expected, rel=1e-4)
 
 
 def test_si_sdr_ignores_scale():

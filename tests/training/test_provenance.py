@@ -40,6 +40,15 @@ def test_the_vectors_that_computed_are_compared_where_both_say(tmp_path):
         same_run(path, RECORD | {"compiled_for": "amx_bf16"}, force=False)
 
 
+def test_the_versions_of_what_computed_are_compared(tmp_path):
+    path, versions = tmp_path / "run.json", {"jax": "0.10", "keras": "3.15", "tensorflow": "2.21"}
+    write_json(path, RECORD | {"versions": versions})
+    same_run(path, RECORD | {"versions": versions | {"tensorflow": "2.22"}}, force=False)
+    for name in ("jax", "keras"):
+        with pytest.raises(ResumeRefused, match=f"another version of {name}"):
+            same_run(path, RECORD | {"versions": versions | {name: "4"}}, force=False)
+
+
 def test_a_run_that_is_no_object_is_one_line(tmp_path):
     write_json(tmp_path / "run.json", [RECORD])
     with pytest.raises(InputError, match="is no JSON object"):

@@ -29,11 +29,10 @@ from numpy.typing import NDArray
 
 from tinyse.audio.corpora import RATE, Corpus, Interval, Kind, Split
 from tinyse.audio.decoded import decoded
-from tinyse.audio.lists import MixtureRow, heard, list_csv
+from tinyse.audio.lists import HEADLINE_DB, MixtureRow, heard, list_csv
 from tinyse.errors import InputError
 from tinyse.files import write_text
 
-HEADLINE_DB = (-5.0, 0.0, 5.0, 10.0)
 EXTRA_DB = (-10.0, 15.0, 20.0, None)  # None: clean
 PEAK = 0.99
 _SHORTEST, _LONGEST = 4 * RATE, 6 * RATE

@@ -48,6 +48,7 @@ _REQUIRED = tuple(
 )
 PAIR_FOLDERS = (("noisy_testset_wav", "clean_testset_wav"), ("noisy", "clean"))
 CLEAN = "clean"
+HEADLINE_DB = (-5.0, 0.0, 5.0, 10.0)
 RT60_S = (0.15, 0.7)  # of the rooms of lists
 _LIST_ROOMS = 2  # stream of rooms that no training mixture uses
 _REMEDY = "expected the columns of a mixture list or of ready pairs (id, noisy, clean)"
@@ -106,6 +107,12 @@ class MixtureList(msgspec.Struct, frozen=True):
     sha256: str
     root: Path
     rows: tuple[MixtureRow | PairRow, ...]
+
+    @property
+    def headline_db(self) -> tuple[float, ...] | None:
+        """The SNRs that a mean is made of, None (all noisy rows) where the list lacks one."""
+        there = {row.snr_db for row in self.rows}
+        return HEADLINE_DB if there.issuperset(HEADLINE_DB) else None
 
 
 class Mixture(msgspec.Struct, frozen=True):

@@ -80,12 +80,13 @@ class Mixer:
         random = np.random.Generator(np.random.Philox(key=key))
         mixing = self._mixing
         room = self._room(random) if random.random() < mixing.room_share else None
-        speech = _heard(self._speech_cut(random), room, 0)
+        voice, wanted = self._cut(self._speech, random, mixing.speed)
+        speech = _heard(voice, room, 0)
         snr = self._snr(random)
-        if random.random() < mixing.talker_share:
-            noise, snr = self._talkers(random, room), random.uniform(*mixing.talker_snr_db)
+        if random.random() < mixing.talker_share and self._speech.groups > 1:
+            noise, snr = self._talkers(random, room, wanted), random.uniform(*mixing.talker_snr_db)
         else:
-            noise = self._noises(random, room)
+            noise = self._noises(random, room, wanted)
         if random.random() < mixing.rumble_share:
             rumble = disturbances.rumble(random, self.samples)
             noise = _unit_rms(noise) + _decibels(random.uniform(*mixing.rumble_db)) * rumble
@@ -118,12 +119,14 @@ class Mixer:
         high = random.random() < mixing.high_snr_share
         return random.uniform(*(mixing.high_snr_db if high else mixing.snr_db))
 
-    def _noises(self, random: np.random.Generator, room: Room | None) -> NDArray[np.float32]:
+    def _noises(
+        self, random: np.random.Generator, room: Room | None, wanted: int
+    ) -> NDArray[np.float32]:
         """Recordings or babble, and now and then something made, each from its own place."""
         mixing = self._mixing
-        if random.random() < mixing.babble_share:
+        if random.random() < mixing.babble_share and self._speech.groups > 1:
             voices = int(random.integers(mixing.babble_voices[0], mixing.babble_voices[1] + 1))
-            noise = _heard(self._voices(random, voices), room, 1)
+            noise = _heard(self._voices(random, voices, wanted), room, 1)
         else:
             noise = _heard(self._noise_cut(random), room, 1)
         if random.random() < mixing.second_noise_share:
@@ -136,16 +139,20 @@ class Mixer:
                 noise = _with(random, noise, made(random, self.samples), room)
         return noise
 
-    def _talkers(self, random: np.random.Generator, room: Room | None) -> NDArray[np.float32]:
+    def _talkers(
+        self, random: np.random.Generator, room: Room | None, wanted: int
+    ) -> NDArray[np.float32]:
         """One or two other talkers, and in half of the rows a weaker noise behind them."""
-        noise = _heard(self._voices(random, int(random.integers(1, 3))), room, 1)
+        noise = _heard(self._voices(random, int(random.integers(1, 3)), wanted), room, 1)
         if random.random() < 0.5:
             noise = _with(random, noise, self._noise_cut(random), room)
         return noise
 
-    def _voices(self, random: np.random.Generator, count: int) -> NDArray[np.float32]:
-        voices = [_unit_rms(self._speech_cut(random)) for _ in range(count)]
-        return np.sum(voices, axis=0)
+    def _voices(self, random: np.random.Generator, count: int, wanted: int) -> NDArray[np.float32]:
+        """Of others than the group `wanted`: nothing tells a voice from itself."""
+        speed = self._mixing.speed
+        cuts = [self._cut(self._speech, random, speed, besides=wanted)[0] for _ in range(count)]
+        return np.sum([_unit_rms(cut) for cut in cuts], axis=0)
 
     def _wandering(self, random: np.random.Generator, sound: NDArray) -> NDArray[np.float32]:
         if random.random() >= self._mixing.wandering_share:
@@ -153,25 +160,27 @@ class Mixer:
         bound = self._mixing.wandering_db
         return sound * disturbances.level_curve(random, self.samples, bound)
 
-    def _speech_cut(self, random: np.random.Generator) -> NDArray[np.float32]:
-        return self._cut(self._speech, random, self._mixing.speed)
-
     def _noise_cut(self, random: np.random.Generator) -> NDArray[np.float32]:
-        return self._cut(self._noise, random, self._mixing.noise_speed)
+        return self._cut(self._noise, random, self._mixing.noise_speed)[0]
 
     def _cut(
-        self, drawer: _Drawer, random: np.random.Generator, speeds: Range
-    ) -> NDArray[np.float32]:
+        self,
+        drawer: _Drawer,
+        random: np.random.Generator,
+        speeds: Range,
+        besides: int | None = None,
+    ) -> tuple[NDArray[np.float32], int]:
+        """A stretch and the group that it is of, which is not `besides`."""
         speed = 1.0
         if random.random() < self._mixing.speed_share:
             speed = np.exp(random.uniform(*np.log(speeds)))
         needed = int(np.ceil(self.samples * speed)) + 64
         for _ in range(_ATTEMPTS):
-            cut = drawer.draw(random, needed)
+            cut, group = drawer.draw(random, needed, besides)
             if np.sqrt(np.mean(cut.astype(np.float32) ** 2)) > _MIN_RMS * 32768:
                 break
         sound = cut.astype(np.float32) / np.float32(32768)
-        return (_resampled(sound, speed) if speed != 1.0 else sound)[: self.samples]
+        return (_resampled(sound, speed) if speed != 1.0 else sound)[: self.samples], group
 
     @staticmethod
     def _equaliser(random: np.random.Generator, bound_db: float) -> NDArray[np.float32]:
@@ -191,10 +200,18 @@ class _Drawer:
         weight = np.sqrt([length[m].sum() for m in self._members])
         self._by_group = np.cumsum(weight / weight.sum())
         self._by_length = [np.cumsum(length[m] / length[m].sum()) for m in self._members]
+        self.groups = sum(len(members) > 0 for members in self._members)
 
-    def draw(self, random: np.random.Generator, samples: int) -> NDArray[np.int16]:
-        """`samples` samples of one group; intervals that are too short are joined."""
-        group = min(int(np.searchsorted(self._by_group, random.random())), len(self._members) - 1)
+    def draw(
+        self, random: np.random.Generator, samples: int, besides: int | None = None
+    ) -> tuple[NDArray[np.int16], int]:
+        """`samples` samples of one group, and which; intervals that are too short are joined.
+
+        besides : a group that is not drawn, where there are others
+        """
+        group = self._group(random)
+        while group == besides:
+            group = self._group(random)
         members, shares = self._members[group], self._by_length[group]
         out = np.empty(samples, np.int16)
         filled = 0
@@ -206,7 +223,10 @@ class _Drawer:
             piece = self._pool.samples[start : min(end, start + samples - filled)]
             out[filled : filled + len(piece)] = piece
             filled += len(piece)
-        return out
+        return out, group
+
+    def _group(self, random: np.random.Generator) -> int:
+        return min(int(np.searchsorted(self._by_group, random.random())), len(self._members) - 1)
 
 
 def _heard(sound: NDArray[np.float32], room: Room | None, source: int) -> NDArray[np.float32]:

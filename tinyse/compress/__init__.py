@@ -28,11 +28,17 @@ from tinyse.errors import InputError, TinySEError
 from tinyse.features import BANDS, Normalisation
 from tinyse.files import atomic_file, packaged, read_json, sha256, write_json, write_text
 from tinyse.quant import FloatNetwork, read_weights
-from tinyse.recipe import Compress, Recipe, level_name, make_recipe, read_recipe, to_toml
-from tinyse.run_folder import clear_run, recipe_sha256, refuse_taken, same_run
+from tinyse.recipe import SEEDS, Compress, Recipe, make_recipe, read_recipe, settings_of, to_toml
+from tinyse.run_folder import (
+    LEVELS,
+    clear_run,
+    level_folder,
+    recipe_sha256,
+    refuse_taken,
+    same_run,
+)
 
 CONTROL = "control"  # the folder of the control's run, in the run
-LEVELS = "levels"
 # A method that trains ends at other bytes than pruning by magnitude says it will.
 _AIM = 0.98
 
@@ -74,7 +80,7 @@ def compress(
     recipe = _recipe(folder, overrides)
     network = read_weights(weights)  # says what is wrong with the file
     recipe = _shared_out(recipe)
-    settings = _settings(recipe)
+    settings = settings_of(recipe)
     pruning = Pruning(_arrays(weights), settings)
     offline = settings.method == "offline"
     if offline and resume and not control:
@@ -89,7 +95,7 @@ def compress(
     if settings.weight_bits < 8 and not settings.int8:
         what = f"{settings.weight_bits} bits are learned together with int8"
         raise InputError(what, "compress.weight_bits", "leave compress.int8 as it is, or use 8")
-    for level in _settings(recipe).levels:
+    for level in settings_of(recipe).levels:
         shares = pruning.shares(level)  # refused before anything is read or written
         _refuse_short(level, *pruning.comes_to(shares))
     recipe = _named(recipe, folder, network, budget)
@@ -132,9 +138,11 @@ def _recipe(folder: Path, overrides: tuple[str, ...]) -> Recipe:
     # The source's own [compress] table, where it has one, is its history and not a default, and
     # what its products were computed in was a matter of its machine.
     overrides = ("compress={}", "train.precision=float32", *overrides)
-    if (folder / "recipe.toml").exists():
-        return read_recipe(folder / "recipe.toml", overrides)
-    return make_recipe({"schema": 1, "name": folder.resolve().name}, folder, overrides)
+    if not (folder / "recipe.toml").exists():
+        return make_recipe({"schema": 1, "name": folder.resolve().name}, folder, overrides)
+    # Batches are a function of (seed, step): by its own seed it has heard them all before.
+    another = (read_recipe(folder / "recipe.toml").train.seed + 1) % SEEDS
+    return read_recipe(folder / "recipe.toml", (f"train.seed={another}", *overrides))
 
 
 def _arrays(path: Path) -> Arrays:
@@ -142,19 +150,14 @@ def _arrays(path: Path) -> Arrays:
         return {name: file[name] for name in file.files}
 
 
-def _settings(recipe: Recipe) -> Compress:
-    assert recipe.compress is not None  # of a compressed run's recipe
-    return recipe.compress
-
-
 def _with(recipe: Recipe, **changes: Any) -> Recipe:
-    table = msgspec.structs.replace(_settings(recipe), **changes)
+    table = msgspec.structs.replace(settings_of(recipe), **changes)
     return msgspec.structs.replace(recipe, compress=table)
 
 
 def _shared_out(recipe: Recipe) -> Recipe:
     """The recipe with a way of sharing out in place of "auto"."""
-    settings = _settings(recipe)
+    settings = settings_of(recipe)
     if settings.share_by != "auto":
         return recipe
     by_table = settings.structure == "unit" or settings.method == "offline"
@@ -166,7 +169,7 @@ def _named(recipe: Recipe, folder: Path, network: FloatNetwork, budget: Budget |
 
     `lstm_256-block4x4-0.75-magnitude`, or in place of the level `200000-zip`
     """
-    settings = _settings(recipe)
+    settings = settings_of(recipe)
     asked = f"{settings.levels[-1]:.4f}".rstrip("0")
     if budget is not None:
         asked = f"{budget.limit}-{budget.account}"
@@ -193,7 +196,7 @@ def _offline(
     With `resume`, what was pruned stays: it is the control that goes on.
     """
     frames, heard = None, {}
-    if data is not None and _settings(recipe).hears:
+    if data is not None and settings_of(recipe).hears:
         _refuse_other_features(network, weights)
         heard = {"manifest_sha256": read_manifest(data / recipe.data.manifest).sha256}
     record = {
@@ -215,9 +218,9 @@ def _offline(
     if heard:
         assert data is not None
         frames = calibration(recipe, data, Normalisation(network.mean, network.std))
-    pruning = Pruning(_arrays(weights), _settings(recipe), frames)
+    pruning = Pruning(_arrays(weights), settings_of(recipe), frames)
     if budget is None:
-        levels = _settings(recipe).levels
+        levels = settings_of(recipe).levels
         found = prune_levels(pruning, levels)
     else:
         level, arrays = prune_to_bytes(pruning, budget.limit, budget.account)
@@ -238,7 +241,7 @@ def _offline(
     clear_run(run)
     write_json(run / "run.json", begun)  # a killed one is known by it
     for level, arrays in zip(levels, found, strict=True):
-        _write(run / LEVELS / level_name(level), recipe, arrays)
+        _write(level_folder(run, level), recipe, arrays)
     _write(run, recipe, found[-1])
     write_json(run / "run.json", record)
     return record
@@ -289,17 +292,19 @@ def _trained(
         raise InputError("is needed by this method", "--data", "name the folder of the corpus")
     from tinyse.training.compress import train_compressed
 
-    named = _settings(recipe).teacher
+    named = settings_of(recipe).teacher
     teacher = _folder(named) / "weights.npz" if named else None
     record = train_compressed(recipe, weights, data, run, resume, force, tell, teacher)
-    record |= {"padded": Pruning(_arrays(weights), _settings(recipe)).padded}
+    record |= {"padded": Pruning(_arrays(weights), settings_of(recipe)).padded}
     if budget is not None:
         record["budget"] = _spent(budget, _arrays(run / "weights.npz"))
     write_json(run / "run.json", record)
     if budget is not None and record["budget"]["bytes"] > budget.limit:
         over = record["budget"]["bytes"] - budget.limit
         what = f"ended {over:,} bytes above {budget.limit:,} ({budget.account})"
-        raise TinySEError(what, run, f"ask for a sparsity above {_settings(recipe).levels[-1]:.4f}")
+        raise TinySEError(
+            what, run, f"ask for a sparsity above {settings_of(recipe).levels[-1]:.4f}"
+        )
     return record
 
 
@@ -317,7 +322,7 @@ def _write(folder: Path, recipe: Recipe, arrays: Arrays) -> None:
 
 
 def _refuse_control(recipe: Recipe, data: Path | None) -> None:
-    structure = _settings(recipe).structure
+    structure = settings_of(recipe).structure
     if structure != "unit":
         what = f"a {structure} structure leaves the shape as it was"
         raise InputError(what, "--control", "use --structure unit")

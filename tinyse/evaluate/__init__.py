@@ -104,7 +104,7 @@ def evaluate(
     corpus = corpus_of(mixtures)  # a manifest that cannot be read is said before the first row
     (rows,) = _scored((work,), rows_of, where, workers, progress)
     result = _result(files, work, against, mixtures, corpus, rows)
-    counted = headline_rows(rows, _headline(mixtures))
+    counted = headline_rows(rows, mixtures.headline_db)
     if peers:
         result["peers"] = peers_of(counted, work)
     if worst is not None:
@@ -166,7 +166,7 @@ def _result(
     rows: list[Row],
 ) -> dict[str, Any]:
     """What is told of a model whatever is asked."""
-    headline = _headline(mixtures)
+    headline = mixtures.headline_db
     counted = headline_rows(rows, headline)
     result: dict[str, Any] = {
         "schema": SCHEMA,
@@ -260,13 +260,6 @@ def spread(rows: Sequence[Any], limit: int) -> list[Any]:
     """At most `limit` of the rows, spread evenly over them."""
     count = min(limit, len(rows))
     return [rows[number * len(rows) // count] for number in range(count)]
-
-
-def _headline(mixtures: MixtureList) -> tuple[float, ...] | None:
-    """The SNRs that a headline mean is made of, None (all noisy rows) where the list lacks one."""
-    wanted = (-5.0, 0.0, 5.0, 10.0)
-    there = {row.snr_db for row in mixtures.rows}
-    return wanted if there.issuperset(wanted) else None
 
 
 def _flat(row: Row) -> dict[str, Any]:

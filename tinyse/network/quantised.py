@@ -1,4 +1,4 @@
-"""The forward pass with the arithmetic of the exported file, byte for byte, and a gradient.
+"""The forward pass with the arithmetic of the exported file, LSTMs byte for byte, and a gradient.
 
     features -> int8 -> LSTM (int8, int16 cells) .. -> Dense (int8) .. -> LOGISTIC -> mask
 
@@ -48,7 +48,7 @@ from tinyse.quant.post_training import (
     accumulated,
     cell_scale,
 )
-from tinyse.quant.weights import GATES
+from tinyse.quant.weights import GATES_OF
 from tinyse.recipe import Network
 
 GATE_COUNT = 4
@@ -200,7 +200,7 @@ def quantised_forward(
 
 def gates_of(name: str) -> int:
     """How many matrices stand side by side in a layer's kernels."""
-    return GATES.get(name.partition("_")[0], 1)
+    return GATES_OF.get(name.partition("_")[0], 1)
 
 
 def _gru(projected: Tensor, recurrent: Tensor, bias: Tensor, scale: Tensor) -> Tensor:

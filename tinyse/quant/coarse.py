@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyse.quant.post_training import weight_scale
-from tinyse.quant.weights import GATES
+from tinyse.quant.weights import GATES_OF
 
 
 def coarsened(arrays: dict[str, NDArray], bits: int) -> dict[str, NDArray]:
@@ -24,7 +24,7 @@ def coarsened(arrays: dict[str, NDArray], bits: int) -> dict[str, NDArray]:
     for name, array in arrays.items():
         if name.endswith(("/kernel", "/recurrent")):
             columns: int = array.shape[1]
-            found[name] = _on_grid(array, GATES.get(name.partition("_")[0], columns), bits)
+            found[name] = _on_grid(array, GATES_OF.get(name.partition("_")[0], columns), bits)
     return found
 
 

@@ -28,7 +28,7 @@ from tinyse.files import read_npz
 
 Arrays = dict[str, NDArray[np.float32]]
 REMEDY = "write it again with tinyse train"
-GATES = {"lstm": 4, "gru": 3}
+GATES_OF = {"lstm": 4, "gru": 3}
 LAYER_KERNEL = re.compile(r"((lstm|gru|dense)_\d+|mask)/kernel", re.ASCII)
 # What other commands make of the weights and leave beside them; not of weights that come later.
 MADE_OF_WEIGHTS = (
@@ -57,7 +57,7 @@ class FloatLayer:
     @property
     def units(self) -> int:
         """Outputs of the layer."""
-        return self.kernel.shape[1] // GATES.get(self.kind, 1)
+        return self.kernel.shape[1] // GATES_OF.get(self.kind, 1)
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def _layer_names(arrays: Arrays, path: Path) -> list[str]:
     They are any of lstm_0 .., gru_0 .., dense_0 .., each kind counted without a gap.
     """
     names = [key.removesuffix("/kernel") for key in arrays if LAYER_KERNEL.fullmatch(key)]
-    for kind in (*GATES, "dense"):
+    for kind in (*GATES_OF, "dense"):
         numbered = [name for name in names if name.startswith(f"{kind}_")]
         for index, name in enumerate(numbered):
             if name != f"{kind}_{index}":
@@ -139,14 +139,14 @@ def _layer_names(arrays: Arrays, path: Path) -> list[str]:
 
 def _layer(arrays: Arrays, name: str, width: int, path: Path) -> FloatLayer:
     kind = name.split("_")[0]
-    gates = GATES.get(kind, 1)
+    gates = GATES_OF.get(kind, 1)
     kernel = _taken(arrays, f"{name}/kernel", None, path)
     columns = kernel.shape[-1] if kernel.ndim else 0
     if kernel.shape != (width, columns) or not columns or columns % gates:
         expected = f"shape ({width}, {gates if gates > 1 else ''}n)"
         raise _wrong(f"{name}/kernel", expected, str(kernel.shape), path)
     recurrent, cell_clip = None, 0.0
-    if kind in GATES:
+    if kind in GATES_OF:
         recurrent = _taken(arrays, f"{name}/recurrent", (columns // gates, columns), path)
     if kind == "lstm" and f"{name}/cell_clip" in arrays:
         cell_clip = float(_taken(arrays, f"{name}/cell_clip", (), path))

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Any, TypeGuard
 
 from tinyse.errors import InputError
-from tinyse.report.runs import LEVELS, Entry, Measure
+from tinyse.report.runs import Entry, Measure
+from tinyse.run_folder import LEVELS
 
 ACCOUNTS = {
     "native": "the blob of the C runtime, flash-exact",

@@ -22,8 +22,9 @@ from typing import Any
 from tinyse.errors import InputError
 from tinyse.files import packaged, read_bytes, read_json, read_toml
 from tinyse.recipe import level_name
+from tinyse.run_folder import LEVELS
 
-RECIPE, WEIGHTS, LOG, LEVELS = "recipe.toml", "weights.npz", "log.jsonl", "levels"
+RECIPE, WEIGHTS, LOG = "recipe.toml", "weights.npz", "log.jsonl"
 SINGLE = ("metrics.json", "evaluate.json", "inspect.json", "bench.json", "manifest.json",
           "run.json")  # fmt: skip
 # Path of keys -> what readers go into there; what is not named here they ask for its kind.

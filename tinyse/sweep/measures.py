@@ -13,11 +13,11 @@ from tinyse.evaluate import evaluate_each, split_against
 from tinyse.export import export_model
 from tinyse.files import read_json, write_json
 from tinyse.quant import fitting_profile, read_weights
-from tinyse.recipe import level_name, read_recipe
+from tinyse.recipe import read_recipe
+from tinyse.run_folder import level_folder
 from tinyse.sparsity.groups import parse_structure
 from tinyse.sweep.plan import Plan
 
-LEVELS = "levels"
 SCORES = "evaluate.json"
 _OF_LEVEL = ("sparsity", "valid_si_sdr_gain")  # of run.json
 
@@ -53,7 +53,7 @@ class Measuring:
         the folder of every level but the last, whose file the run's own is.
         """
         levels = read_json(folder / "run.json").get("levels", [])
-        places = [folder / LEVELS / level_name(level["sparsity_asked"]) for level in levels[:-1]]
+        places = [level_folder(folder, level["sparsity_asked"]) for level in levels[:-1]]
         places.append(folder)
         figures = [self._of_file(place) for place in places]
         self._evaluate(places)

@@ -153,7 +153,9 @@ def _of_each_list(log: Path, level: dict[str, Any] | None = None) -> dict[str, A
 
 
 def _last_validation(run: Path) -> dict[str, Any]:
-    """Best validation and last step of a run that was stopped."""
+    """Best validation and last step of a run that was stopped; of a compression the last one."""
     lines = _validations(run / "log.jsonl")
+    if "sparsity" in lines[-1]:  # what was better before was another network, of fewer zeros
+        lines = lines[-1:]
     best = max(line["valid_si_sdr_gain"] for line in lines)
     return {"valid_si_sdr_gain": best, "steps": lines[-1]["step"]}

@@ -158,11 +158,21 @@ class Chooser:
                 self._controller.steer(target, found)
             ahead = level.target(step + self._settings.update_every)
             thresholds = in_time(self._weights, self.structure, norms, thresholds, target, ahead)
-            thresholds = held_back(norms, thresholds, self._settings.floor * (1 - target))
+            floor = self._settings.floor * self._density(target)
+            thresholds = held_back(norms, thresholds, floor)
             self._choose(kept(norms, thresholds))
             held = {THRESHOLD + name: math.log(each) for name, each in thresholds.items()}
             return parameters | {name: np.asarray(x, np.float32) for name, x in held.items()}
         return parameters
+
+    def _density(self, sparsity: float) -> float:
+        """Share of groups that stays there; of units, of whose weights `sparsity` is a share, the
+        table's."""
+        if self.structure.kind != "unit":
+            return 1 - sparsity
+        gone = budgets(self._weights, self.structure, sparsity)
+        sizes = {name: part.size for name, part in self.keep.items()}
+        return 1 - sum(gone[name] * size for name, size in sizes.items()) / sum(sizes.values())
 
     def _fix(self, level: Level, parameters: Parameters) -> None:
         """The last choice of a level: exact to the group, or nearly so where units died."""

@@ -35,8 +35,8 @@ from tinyse.network.masked import masked_parameters
 from tinyse.network.precision import find_cpu_calls, products_in
 from tinyse.network.quantised import used_parameters
 from tinyse.network.tensors import Tensor
-from tinyse.recipe import Network, Recipe, level_name, to_toml
-from tinyse.run_folder import clear_run, refuse_taken, same_run
+from tinyse.recipe import Network, Recipe, level_name, settings_of, to_toml
+from tinyse.run_folder import clear_run, level_folder, refuse_taken, same_run
 from tinyse.sparsity.budget import Curve, scan
 from tinyse.sparsity.graph import spaces
 from tinyse.sparsity.groups import Weights
@@ -46,8 +46,14 @@ from tinyse.sparsity.shrink import shrink
 from tinyse.training import calibrate, checkpoint
 from tinyse.training.checkpoint import Progress
 from tinyse.training.choosing import Chooser, part_of, without_thresholds
-from tinyse.training.compress_step import Knobs, Step, forward_pass, make_compress_step
-from tinyse.training.levels import Level, levels, settings_of
+from tinyse.training.compress_step import (
+    Knobs,
+    Step,
+    forward_pass,
+    make_compress_step,
+    of_what_stays,
+)
+from tinyse.training.levels import Level, levels
 from tinyse.training.logbook import Clock, Tell, Told, event_files, preparing
 from tinyse.training.losses import Batch, batch_loss
 from tinyse.training.provenance import provenance
@@ -58,7 +64,6 @@ from tinyse.training.validation import Validation
 if TYPE_CHECKING:
     from tensorboardX import SummaryWriter
 
-LEVELS = "levels"
 _SCANNED = 4  # batches that every half is tried on
 
 
@@ -156,10 +161,10 @@ class _Compression:
         with self._feed(first, first + 1) as feed:
             (batch,) = feed
         chooser.energy = source.energies(batch)
-        densest = max(level.sparsity for level in self._levels)
-        if self._settings.permute and chooser.structure.kind == "block" and densest:
+        sparsest = max(level.sparsity for level in self._levels)
+        if self._settings.permute and chooser.structure.kind == "block" and sparsest:
             energy = chooser.energy
-            source.weights, _ = permute(source.weights, chooser.structure, densest, energy=energy)
+            source.weights, _ = permute(source.weights, chooser.structure, sparsest, energy=energy)
             chooser.energy = source.energies(batch)
         curves = self._scan(tell) if self._settings.share_by == "scan" else None
         chooser.share_out(self._levels, source.parameters, curves)
@@ -226,7 +231,7 @@ class _Compression:
         parameters = chooser.update(level, step, self._state.parameters)
         self._state = self._state._replace(parameters=parameters)
         if level.selects and step == level.freeze:
-            self._state = State(*map(without_thresholds, self._state))
+            self._state = of_what_stays(State(*map(without_thresholds, self._state)), chooser.masks)
         selects = chooser.selects(level, step)
         penalty = chooser.penalty if selects else 0.0
         rate, pace = level.learning_rate(step), level.threshold_rate(step)
@@ -315,7 +320,7 @@ class _Compression:
             name=f"{self._recipe.name}-{level_name(level.sparsity)}",
             network=_shape(self._recipe.network, weights),
         )
-        folder = self._run / LEVELS / level_name(level.sparsity)
+        folder = level_folder(self._run, level.sparsity)
         with atomic_file(folder / "weights.npz") as file:
             np.savez_compressed(file, **weights)  # type: ignore[arg-type]  # no key is called allow_pickle
         write_text(folder / "recipe.toml", to_toml(recipe))
@@ -350,7 +355,7 @@ class _Compression:
 
     def finish(self) -> dict:
         """Make the last level's weights and shape the run's; what `run.json` says of the end."""
-        folders = [self._run / LEVELS / level_name(level.sparsity) for level in self._levels]
+        folders = [level_folder(self._run, level.sparsity) for level in self._levels]
         with atomic_file(self._run / "weights.npz") as file:
             file.write(read_bytes(folders[-1] / "weights.npz"))
         with np.load(folders[-1] / "weights.npz") as arrays:

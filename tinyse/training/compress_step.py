@@ -22,11 +22,10 @@ from tinyse.network.masked import masked_forward
 from tinyse.network.precision import products_in
 from tinyse.network.quantised import Activations, quantised_forward
 from tinyse.network.tensors import Tensor
-from tinyse.recipe import Network, Recipe
+from tinyse.recipe import Network, Recipe, settings_of
 from tinyse.training.groups_in_graph import THRESHOLD, Selection
-from tinyse.training.levels import settings_of
 from tinyse.training.losses import Batch, mask_distance, mixed_task
-from tinyse.training.step import OPTIMISERS, PlainState, clipped, finite_or_zero, shrunk
+from tinyse.training.step import OPTIMISERS, PlainState, State, clipped, finite_or_zero, shrunk
 
 Fixed = Mapping[str, Mapping[str, Tensor]]
 ForwardPass = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Tensor], Tensor]
@@ -59,6 +58,18 @@ def forward_pass(recipe: Recipe, activations: Activations) -> ForwardPass:
         bits = settings.weight_bits
         return partial(quantised_forward, recipe.network, activations, bits=bits)
     return partial(masked_forward, recipe.network)
+
+
+def of_what_stays(state: State, masks: Mapping[str, Tensor]) -> State:
+    """The state with no moments of what a fixed choice has taken out.
+
+    Muon's momentum lasts for tens of steps, and would spend most of a step on what is out.
+    """
+    first, second = (
+        {name: value * masks.get(name, 1.0) for name, value in moments.items()}
+        for moments in (state.first, state.second)
+    )
+    return state._replace(first=first, second=second)
 
 
 def make_compress_step(

@@ -2,7 +2,9 @@
 
     step 0 .. ramp        sparsity grows along the schedule, the learning rate is flat
          .. freeze        sparsity is reached; groups may still change places
-         .. steps         the choice is fixed, the rate falls along a cosine
+         .. steps         the choice is fixed
+
+From the end of the ramp on the rate falls along a cosine.
 
 Everything is a function of the step, never of the clock: a resumed run takes the same path.
 """
@@ -13,7 +15,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-from tinyse.recipe import Compress, Recipe
+from tinyse.recipe import Compress
 from tinyse.sparsity.magnitude import Plan, Schedule
 
 # E-foldings of a threshold between two choices.  Units' norms lie close together: what moves a
@@ -112,12 +114,6 @@ class Level:
             Schedule("PolynomialDecay", growing),
             Schedule("ConstantSparsity", {"begin_step": self.ramp, **constant}),
         ]
-
-
-def settings_of(recipe: Recipe) -> Compress:
-    """[compress] of a compressed run's recipe."""
-    assert recipe.compress is not None
-    return recipe.compress
 
 
 def levels(settings: Compress) -> list[Level]:

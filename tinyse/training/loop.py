@@ -167,7 +167,7 @@ class _Run:
         gains = [each.si_sdr_gain(self._state.parameters) for each in self._validations]
         gain = sum(gains) / len(gains)
         if not math.isfinite(gain):  # the epoch's last step lost the parameters
-            raise self._no_number(f"the loss is {gain}")
+            raise self._no_number(f"the validation gain is {gain}")
         line = {
             "epoch": epoch,
             "step": progress.step,

@@ -12,13 +12,13 @@ from keras import ops
 
 from tinyse.network.precision import cpu_calls
 from tinyse.network.tensors import Tensor
+from tinyse.quant.weights import GATES_OF
 
 _MOMENTUM = 0.95
 # Quintic Newton-Schulz iteration of Jordan et al.: brings singular values between 0.7 and 1.2.
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
 _SCALE = 0.2  # RMS of an update, times the learning rate: that of Adam's
-_GATES = {"lstm": 4, "gru": 3}
 
 
 def is_matrix(name: str) -> bool:
@@ -33,7 +33,7 @@ def muon(
     """(parameter, momentum) after a step at a learning rate."""
     momentum = _MOMENTUM * momentum + gradient
     ahead = gradient + _MOMENTUM * momentum
-    gates = _GATES.get(name.split("_")[0], 1)
+    gates = GATES_OF.get(name.split("_")[0], 1)
     rows, columns = ahead.shape[0], ahead.shape[1] // gates
     parts = ops.transpose(ops.reshape(ahead, (rows, gates, columns)), (1, 0, 2))
     step = ops.transpose(orthogonalised(parts), (1, 0, 2))

@@ -24,7 +24,6 @@ from tinyse.network.build import forward
 from tinyse.network.tensors import Tensor
 from tinyse.recipe import Network
 
-HEADLINE_SNR_DB = (-5.0, 0.0, 5.0, 10.0)
 _ROWS_A_CALL = 16
 
 Given = TypeVar("Given")  # what a forward pass takes: parameters, or masks beside them
@@ -45,9 +44,12 @@ class Validation(Generic[Given]):
 
         tell : called with rows rendered and all of them
         """
-        rows = [row for row in mixtures.rows if row.snr_db in HEADLINE_SNR_DB]
+        wanted = mixtures.headline_db
+        rows = [
+            row for row in mixtures.rows if (row.snr_db in wanted if wanted else not row.is_clean)
+        ]
         if not rows:
-            raise InputError("has no row at -5, 0, 5 or 10 dB", mixtures.name, "use another list")
+            raise InputError("has no noisy row", mixtures.name, "use another list")
         self._rows: list[_Row] = []
         for row in rows:
             try:
@@ -57,9 +59,8 @@ class Validation(Generic[Given]):
                 raise InputError(error.what, where, error.remedy) from error
             tell(len(self._rows), len(rows))
         self.name = Path(mixtures.name).stem
-        # One shape, so that one program serves all rows; rows of alike length stand together.
-        self._rows.sort(key=lambda row: len(row.features))
-        self._frames = len(self._rows[-1].features)
+        # One shape, so that one program serves all rows.
+        self._frames = max(len(row.features) for row in self._rows)
         self._forward = backend.compiled(masks or partial(forward, network))
 
     def si_sdr_gain(self, parameters: Given) -> float:
