@@ -151,6 +151,12 @@ def test_the_command_prints_a_table_and_writes_json(file, tmp_path):
     assert CliRunner().invoke(main, words).exit_code == 2
 
 
+def test_no_cell_of_the_table_is_cut(file, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    printed = CliRunner().invoke(main, ["bench", str(file), "--runtime", "oracle"]).stdout
+    assert "ms/frame" in printed and "arena bytes" in printed and "…" not in printed
+
+
 def test_every_runtime_has_a_name_of_its_own():
     assert len(set(RUNTIMES)) == len(RUNTIMES) and set(CORES) <= set(RUNTIMES)
 

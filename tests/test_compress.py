@@ -278,7 +278,12 @@ REFUSED = {
     "too much asked": (("--structure", "weight", "--sparsity", 0.5, "--levels", "0.5"), "not "),
     "structure": (("--structure", "blocks", "--sparsity", 0.5), "expected weight, block:"),
     "block": (("--structure", "block:65x1", "--sparsity", 0.5), "lstm_0/kernel/i: a block of 65x1"),
-    "sparsity of one": (("--structure", "weight", "--sparsity", 1), "Expected `float` < 1.0"),
+    "sparsity of one": (("--structure", "weight", "--sparsity", 1), "below 1, got 1; give a share"),
+    "sparsity in percent": (
+        ("--structure", "weight", "--sparsity", 50),
+        "error: --sparsity: expected a share of the groups below 1, got 50; give a share, 0.5 for",
+    ),
+    "no sparsity": (("--structure", "weight", "--sparsity", "nan"), "--sparsity: expected a share"),
     "sparsity": (("--structure", "block:8x8", "--sparsity", 0.995), "largest that can be reached"),
     "empty layer": (
         ("--structure", "unit", "--sparsity", 0.999),
@@ -395,7 +400,8 @@ def test_calibration_hears_what_training_hears():
 def test_a_run_is_not_overwritten(place):
     words = ["--structure", "weight", "--sparsity", 0.5, "--method", "offline", "-o", "run"]
     call(*words)
-    assert "holds a run already" in call(*words, code=2).stderr
+    says = "run: holds a run already; use --force or another folder"  # nothing can be resumed
+    assert says in call(*words, code=2).stderr
     call(*words, "--force")
 
 
@@ -446,6 +452,7 @@ def test_a_control_that_was_killed_goes_on(place, tiny_corpus, control):
     words = ["--structure", "unit", "--sparsity", 0.5, "--method", "offline", "-o", "run"]
     words += ["--no-resolve", "--data", tiny_corpus, "--control"]
     call(*words, code=130)
+    assert "use --control --resume, --force" in call(*words, code=2).stderr
     weights = place / "run" / "weights.npz"
     pruned = weights.stat().st_mtime_ns
     call(*words, "--resume")

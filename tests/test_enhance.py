@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,6 +170,20 @@ def test_a_bare_file_carries_its_statistics(model, tmp_path) -> None:
         find_model(alone).file_for("keras_model")
 
 
+@pytest.mark.parametrize("name", ["M.TFLITE", "model"])
+def test_a_file_is_a_model_whatever_its_name(model, tmp_path, name) -> None:
+    shutil.copy(model / "model.tflite", tmp_path / name)
+    sound = noise(3_000)
+    expected = open_enhancer(model, "oracle").whole(sound)
+    assert np.array_equal(open_enhancer(tmp_path / name, "oracle").whole(sound), expected)
+
+
+@pytest.mark.parametrize("runtime", ["oracle", "native", "litert"])
+def test_weights_are_no_exported_file(model, runtime) -> None:
+    with pytest.raises(InputError, match=r"weights\.npz: not a usable \.tflite"):
+        open_enhancer(model / "weights.npz", runtime)
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [
@@ -263,6 +279,7 @@ def bad_cases(folder: Path) -> dict[str, tuple[tuple[object, ...], str]]:
             (good, folder / "in", "-o", folder / "in", "--force"),
             "is input and",
         ),
+        "one file for a folder": ((folder / "in", "-o", folder / "x.wav"), "for a folder; give a"),
         "one file for two": ((good, folder / "there.wav", "-o", folder / "x.wav"), "give a folder"),
         "one name twice": ((good, folder / "in", "-o", out), "would become this file"),
         "unknown model": ((good, "-o", out, "--model", "nowhere"), "there is no such model"),
@@ -272,7 +289,7 @@ def bad_cases(folder: Path) -> dict[str, tuple[tuple[object, ...], str]]:
 
 
 CASES = ["missing", "empty", "text", "cut", "nan", "folder without sound", "output is there",
-         "output of no format", "output is input", "output is an input", "one file for two", "one name twice", "unknown model", "unknown runtime", "damaged model"]  # fmt: skip  # noqa: E501
+         "output of no format", "output is input", "output is an input", "one file for a folder", "one file for two", "one name twice", "unknown model", "unknown runtime", "damaged model"]  # fmt: skip  # noqa: E501
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -289,6 +306,19 @@ def test_bad_input_is_one_line_and_nothing_is_written(case, model, sounds, tmp_p
     assert done.stdout == "" and len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("error: ") and says in done.stderr
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_folder_that_may_not_be_entered_is_refused(sounds, tmp_path, monkeypatch) -> None:
+    scandir = os.scandir
+
+    def enter(folder):  # root may enter what has no bit set
+        if Path(folder) == sounds / "deep":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", enter)
+    with pytest.raises(InputError, match=r"in/deep: cannot be read \(Permission denied\); "):
+        plan([sounds], tmp_path / "out")
 
 
 def test_two_workers_write_what_one_writes(model, sounds, tmp_path) -> None:

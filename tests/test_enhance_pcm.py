@@ -76,6 +76,26 @@ def test_a_wav_header_is_known_however_it_comes(piece) -> None:
     assert not sink.getvalue()
 
 
+@pytest.mark.parametrize("piece", [1, 5, MOST_BYTES])
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        (b"RF64\xff\xff\xff\xffWAVEds64", "a WAV file"),
+        (b"RIFX\0\0\0\x24WAVEfmt ", "a WAV file"),
+        (b"FORM\0\0\0\x24AIFFCOMM", "an AIFF file"),
+        (b"FORM\0\0\0\x0aAIFCFVER", "an AIFF file"),
+        (b"fLaC\0\0\0\x22", "a FLAC file"),
+        (b"OggS\0\x02", "an Ogg file"),
+        (b"ID3\x04\0\0", "an MP3 file"),
+    ],
+)
+def test_compressed_sound_is_no_raw_sound(header, says, piece) -> None:
+    sink = io.BytesIO()
+    with pytest.raises(InputError, match=f"stdin: is {says}, not raw samples; give 16-bit"):
+        enhance_pcm(Pieces(header + bytes(600), piece), sink, Passthrough())
+    assert not sink.getvalue()
+
+
 @pytest.mark.parametrize("samples", LENGTHS)
 def test_nothing_enhanced_is_nothing_changed(samples) -> None:
     assert through(Passthrough(), noise(samples)) == noise(samples)

@@ -66,9 +66,11 @@ def build(command: Sequence[str], sources: Sequence[Path], suffix: str, headers:
 
 
 def load_library(path: Path) -> ctypes.CDLL:
-    """The shared library that `build` made; NoCache where the system loads none from there."""
-    with _in_cache():
+    """The shared library that `build` made; NoCache where the system does not load it."""
+    try:
         return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise NoCache(path, f"{error}; a damaged file may be removed") from error
 
 
 def _make(command: Sequence[str], sources: Sequence[Path], target: Path) -> None:

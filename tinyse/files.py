@@ -144,7 +144,7 @@ def read_toml(path: str | os.PathLike, remedy: str = "see docs/formats.md") -> d
     """The TOML document in `path`; InputError with `remedy` if it is missing or not TOML."""
     data = read_bytes(path)
     try:
-        document = tomllib.loads(data.decode())
+        document = tomllib.loads(data.decode("utf-8-sig"))  # editors put a mark before it
         repr(document)  # hexadecimal numbers are read at any length, and nobody could name them
         return document
     # ValueError: no TOML, no text, or a number of 4301 digits; RecursionError: [[[[[[[[..
@@ -179,7 +179,9 @@ def read_npz(
         with np.load(data, allow_pickle=False) as file:
             return {name: file[name] for name in file.files if names is None or name in names}
     except damaged as error:
-        raise InputError(f"{fault} ({error})", path, remedy) from error
+        # Of what is no archive NumPy says how to load it all the same, which is no advice.
+        why = "" if "allow_pickle" in str(error) else f" ({error})"
+        raise InputError(fault + why, path, remedy) from error
 
 
 def sha256(path: str | os.PathLike) -> str:

@@ -239,7 +239,7 @@ def _with_ancestors(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     parent = values.pop("inherits", None)
     if parent is None:
         return values
-    if not isinstance(parent, str):
+    if not isinstance(parent, str) or not parent:
         raise InputError(f"inherits: expected a name or path, got {parent!r}", path, "name a model")
     published = packaged("models", parent, "recipe.toml")
     ancestor = published if os.path.exists(published) else path.parent / parent
@@ -269,6 +269,9 @@ def _apply(values: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):  # as in `read_toml`
         value = text
+    if key == "inherits":
+        what = "stands in a recipe's file, where it is read first"
+        raise InputError(what, "--set inherits", "name that recipe in its place")
     *tables, name = key.split(".")
     for table in tables:
         values = values.setdefault(table, {})

@@ -26,10 +26,12 @@ _SAME = (
 _SAME_WHERE_TOLD = ("compiled_for",)  # runs from before it was written down have none
 
 
-def refuse_taken(run: Path, force: bool) -> None:
+def refuse_taken(
+    run: Path, force: bool, remedy: str = "use --resume, --force or another folder"
+) -> None:
     """InputError where a folder holds what a run leaves, or what was made of one."""
     if not force and any((run / name).exists() for name in ("recipe.toml", *_left(run))):
-        raise InputError("holds a run already", run, "use --resume, --force or another folder")
+        raise InputError("holds a run already", run, remedy)
 
 
 def clear_run(run: Path) -> None:

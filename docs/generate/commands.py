@@ -23,7 +23,7 @@ given as an environment variable, `TINYSE_COMMAND_OPTION` (`TINYSE_DATA_CHECK_WO
 | exit code | means |
 |---|---|
 | 0 | done |
-| 1 | a check failed, or a run ended short of what it was to reach; its folder stays |
+| 1 | a check failed, a run fell short (its folder stays), or who reads stdout hung up |
 | 2 | bad input: one line on stderr says what, where and what to do; nothing was written |
 | 3 | something optional is not installed: the line names the command that installs it |
 | 130 | stopped by Ctrl-C |

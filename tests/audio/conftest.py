@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,22 @@ def noise_of():
         return np.random.default_rng(seed).uniform(-0.3, 0.3, n).astype(np.float32)
 
     return make
+
+
+@pytest.fixture
+def close(monkeypatch):
+    """Makes a folder one that may not be entered, to root as well."""
+    scandir = os.scandir
+
+    def refuse(closed: Path) -> None:
+        def enter(folder):
+            if Path(folder) == closed:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+            return scandir(folder)
+
+        monkeypatch.setattr(os, "scandir", enter)
+
+    return refuse
 
 
 @pytest.fixture

@@ -76,6 +76,13 @@ def _bad_files(folder, noise):
     yield folder / "nul\0.wav", "cannot be read"
 
 
+def test_a_pipe_is_no_audio_file(tmp_path):
+    """Its length is 0, and to open it might wait for ever."""
+    os.mkfifo(tmp_path / "pipe.wav")
+    with pytest.raises(BadAudio, match=r"pipe\.wav: is no regular file; write the sound to one"):
+        read_audio(tmp_path / "pipe.wav")
+
+
 def test_each_bad_file_is_one_line(tmp_path, noise_of):
     for path, text in _bad_files(tmp_path, noise_of):
         with pytest.raises(InputError, match=text) as caught:

@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from tests.audio.conftest import HEADER
 from tinyse.audio.corpora import read_manifest
@@ -20,7 +21,9 @@ from tinyse.audio.lists import (
     read_list,
     render,
 )
+from tinyse.cli import main
 from tinyse.errors import InputError
+from tinyse.files import packaged
 
 
 def test_the_reference_values_of_the_real_lists(data_folder):
@@ -98,6 +101,51 @@ def test_silence_alone_is_refused_by_its_name(half_silent):
     write_audio(half_silent.parent / "rain.wav", np.zeros(20000))
     with pytest.raises(InputError, match=r"(rain|mute)\.wav: only silence was drawn"):
         draw_list(read_manifest(half_silent), "test", 8, 1)
+
+
+def test_talkers_of_rooms_are_others_in_a_split_of_two(half_silent):
+    """Their turns may begin in step; which seeds those are is chance."""
+    pytest.importorskip("pyroomacoustics")
+    corpus = read_manifest(half_silent)
+    for seed in range(4):
+        rows = draw_list(corpus, "test", 1, seed, rooms=True)
+        talkers = [row for row in rows if row.noise_class == "talker"]
+        assert talkers and all(row.noise_path != row.speech_path for row in talkers)
+
+
+def test_rooms_need_two_speakers(half_silent):
+    corpus = half_silent.read_text().replace("ben.wav,speech", "ben.wav,noise")
+    half_silent.write_text(corpus)
+    says = r"manifest\.csv: has one speaker in split test, .* needs two; add one"
+    with pytest.raises(InputError, match=says):
+        draw_list(read_manifest(half_silent), "test", 1, 1, rooms=True)
+
+
+@pytest.mark.parametrize("name", ["-", ".", "list", "test/noise.flac", "list.txt"])
+def test_a_drawn_list_has_the_suffix_of_a_table(small_corpus, monkeypatch, name):
+    monkeypatch.chdir(small_corpus.parent)
+    before = {path: path.read_bytes() for path in small_corpus.parent.rglob("*.*")}
+    done = CliRunner().invoke(main, ["data", "draw", "manifest.csv", "-o", name, "--force"])
+    assert done.exit_code == 2 and done.stdout == ""
+    says = "is no name of a list; give one that ends in .csv, such as mixtures.csv"
+    assert done.stderr == f"error: {name}: {says}\n"
+    assert {path: path.read_bytes() for path in small_corpus.parent.rglob("*.*")} == before
+    assert not (small_corpus.parent / name).is_file() or "noise" in name
+
+
+def test_a_list_that_lies_elsewhere_is_told_of_data(small_corpus, tmp_path):
+    path = tmp_path / "elsewhere" / "l.csv"
+    write_list(read_manifest(small_corpus), "test", path, 1, seed=1)
+    with pytest.raises(InputError, match=r"there is no file .*, or name its folder with --data"):
+        read_list(path)
+    assert len(read_list(path, small_corpus.parent).rows) == 8
+
+
+def test_a_packaged_list_without_its_audio_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for file in packaged("lists").glob("*.csv"):
+        with pytest.raises(InputError, match=rf"{file.name}: is a packaged list.* with --data"):
+            find_list(file.name, None)
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,14 @@ import os
 import numpy as np
 import pytest
 import soundfile
+from click.testing import CliRunner
 
 from tinyse.audio import shapes
 from tinyse.audio.corpora import read_manifest
 from tinyse.audio.io import write_audio
 from tinyse.audio.lists import read_list
 from tinyse.audio.prepare import prepare
+from tinyse.cli import main
 from tinyse.errors import InputError
 
 
@@ -214,9 +216,40 @@ def test_what_is_refused_writes_nothing(fill, tmp_path):
             prepare(out=out, **arguments)
         assert not out.exists()
     out.write_text("mine")
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="exists already; name a manifest in another folder or"):
         prepare([], out, noise=[folder])
     assert out.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("out", "such_as"),
+    [
+        (".", "manifest.csv"),
+        ("/", "/manifest.csv"),
+        ("mycorpus", "mycorpus/manifest.csv"),
+        ("-", "-/manifest.csv"),
+        ("m.toml", "manifest.csv"),
+        ("corpus/x/a.wav", "manifest.csv"),
+    ],
+)
+def test_a_manifest_has_the_suffix_of_a_table(fill, tmp_path, monkeypatch, out, such_as):
+    fill("x/a.wav")
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    words = ["data", "prepare", "--noise", "corpus", "-o", out, "--force"]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 2 and len(done.stderr.splitlines()) == 1
+    says = f"is no name of a manifest; give one that ends in .csv, such as {such_as}\n"
+    assert done.stderr.endswith(says), done.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_that_may_not_be_entered_is_refused(fill, tmp_path, close):
+    folder = fill("n/open/a.wav", "n/closed/b.wav")
+    close(folder / "n" / "closed")
+    with pytest.raises(InputError, match=r"n/closed: cannot be read \(Permission denied\); "):
+        prepare([], tmp_path / "m.csv", noise=[folder / "n"])
+    assert not (tmp_path / "m.csv").exists()
 
 
 @pytest.mark.parametrize(

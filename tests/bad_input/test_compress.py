@@ -100,3 +100,26 @@ def test_a_run_without_weights_is_not_finished(refused, place):
     (place / "run" / "weights.npz").unlink()
     says = "run: holds no weights.npz; give a finished run"
     refused("compress", "run", *WEIGHT, "--sparsity", 0.5, *OFFLINE, says=says)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--steps", 10), "--steps: offline trains nothing; leave it out"),
+        (("--distill",), "--distill: offline trains nothing; leave it out"),
+        (("--no-distill",), "--distill: offline trains nothing; leave it out"),
+        (("--resolve",), "--resolve: offline solves again by mixtures, which are not given; name"),
+        (("--set", "compress.teacher=nope"), "compress.teacher: offline follows no teacher"),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
+)
+@pytest.mark.parametrize("named", [(), ("--set", "compress.method='offline'")], ids=["", "a key"])
+def test_what_offline_would_pass_over_is_refused_where_it_is_typed(refused, words, says, named):
+    method = ("-o", "out", *named) if named else OFFLINE
+    refused("compress", "run", *WEIGHT, "--sparsity", 0.5, *method, *words, says=says)
+
+
+def test_the_shape_is_that_of_what_is_compressed(refused):
+    says = "network.lstm: the network is that of the run or model that is compressed; leave it out"
+    words = ("--sparsity", 0.5, "--set", "network.lstm=[4]")
+    refused("compress", "run", *WEIGHT, *words, *OFFLINE, says=says)

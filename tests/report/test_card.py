@@ -158,6 +158,28 @@ def test_files_that_cannot_make_a_card_are_named(folder, file, text, says) -> No
     assert not (folder / CARD).exists()
 
 
+@pytest.mark.parametrize(
+    ("keys", "value", "says"),
+    [
+        (("quality", "by_snr", "-5", "sdr_gain"), {}, "a figure that is none"),
+        (("quality", "sdr_gain"), 10**400, "a figure that is none"),
+        (("quality", "ci95", "sdr_gain"), [], "a figure that is none"),
+        (("limits",), "One sentence.", "limits is no list of sentences"),
+    ],
+)
+def test_figures_of_another_kind_are_one_line(folder, keys, value, says) -> None:
+    metrics = json.loads((folder / "metrics.json").read_text())
+    *way, last = keys
+    place = metrics
+    for key in way:
+        place = place[key]
+    place[last] = value
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    with pytest.raises(InputError, match=says):
+        write_card(folder)
+    assert not (folder / CARD).exists()
+
+
 def test_a_readme_that_is_no_text_is_another_card(folder) -> None:
     (folder / CARD).write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="says something else"):

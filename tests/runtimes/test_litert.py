@@ -34,6 +34,12 @@ def test_deviation_is_bounded(record_property):
     assert difference.max() <= MOST_STEPS and difference.mean() < 0.5
 
 
+def test_it_says_nothing_on_stderr(capfd):
+    LiteRT(check_bytes(serialise(integer_network())))
+    print("still there", file=sys.stderr)
+    assert capfd.readouterr().err == "still there\n"
+
+
 @pytest.mark.parametrize(("profile", "most"), [("step16x8", 0.004), ("step8", 0.09)])
 def test_deviation_of_basic_operators_is_bounded(profile, most):
     """int16 runs on LiteRT's own kernels, int8 on XNNPACK; differences are of the mask, 0 to 1."""

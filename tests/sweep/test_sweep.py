@@ -328,16 +328,18 @@ def test_a_place_that_cannot_be_is_refused_before_anything_is_written(place, wro
     assert not (place / "sweeps").exists()
 
 
-def test_a_sweep_whose_runs_all_failed_has_no_report(place) -> None:
+def test_a_sweep_whose_runs_all_failed_has_no_report_and_ends_with_1(place) -> None:
     pytest.importorskip("vl_convert")
     plan = GRID.replace("[0.5], [0.75], [0.9]", "[0.999999]").replace(
         '"weight", "block:4x4"', '"unit"'
     )
     (place / "grid.toml").write_text(plan)
     done = CliRunner().invoke(main, ["sweep", "grid.toml", "--json"])
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == 1, done.output
     assert [row["state"] for row in json.loads(done.stdout)["rows"]] == ["failed"]
-    assert done.stderr.startswith("no report: ") and "holds no run" in done.stderr
+    says = f"error: {place / 'sweeps' / 'grid'}: 1 of 1 runs failed; see the errors in table.csv"
+    assert done.stderr.splitlines() == [says]
+    assert not (place / "sweeps" / "grid" / "report.html").exists()
 
 
 @pytest.mark.slow

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +63,9 @@ def draw_list(
     rng = np.random.default_rng([seed, len(split), ord(split[0])])
     voices, noises = (_turns(rng, corpus, split, kind) for kind in ("speech", "noise"))
     talkers = _turns(rng, corpus, split, "speech") if rooms else None
+    if talkers and talkers.many < 2:
+        what = f"has one speaker in split {split}, and a list of rooms needs two"
+        raise InputError(what, corpus.root / corpus.name, "add one or draw without --rooms")
     ratios: list[float | None] = [snr for snr in HEADLINE_DB for _ in range(rows_per_snr)]
     extra = max(1, rows_per_snr // (3 if rooms else 8))
     ratios += [snr for snr in EXTRA_DB for _ in range(extra)]
@@ -102,10 +104,26 @@ def can_draw(corpus: Corpus, split: Split) -> bool:
     return bool(noise) and any(each.samples >= _LEAST for each in speech)
 
 
-def _turns(
-    rng: np.random.Generator, corpus: Corpus, split: Split, kind: Kind
-) -> Iterator[Interval]:
-    """Intervals without end: the speakers (noise classes) in turn, each a random one of its own."""
+class _Turns:
+    """Intervals without end: the speakers (noise classes) in turn, each a random one of its own.
+
+    many : speakers or noise classes
+    """
+
+    def __init__(self, rng: np.random.Generator, by_name: dict[str, list[Interval]]) -> None:
+        self._rng, self._by_name, self.many = rng, by_name, len(by_name)
+        self._names = itertools.cycle(rng.permutation(sorted(by_name)))
+
+    def next(self) -> Interval:
+        intervals = self._by_name[next(self._names)]
+        return intervals[int(self._rng.integers(len(intervals)))]
+
+    def pass_over(self) -> None:
+        """The next one's turn is over."""
+        next(self._names)
+
+
+def _turns(rng: np.random.Generator, corpus: Corpus, split: Split, kind: Kind) -> _Turns:
     by_name: dict[str, list[Interval]] = defaultdict(list)
     for interval in corpus.select(kind=kind, split=split):
         if interval.samples >= _LEAST or kind == "noise":
@@ -116,12 +134,7 @@ def _turns(
             corpus.root / corpus.name,
             "add some",
         )
-    names = rng.permutation(sorted(by_name))
-    return (_one(rng, by_name[name]) for name in itertools.cycle(names))
-
-
-def _one(rng: np.random.Generator, intervals: Sequence[Interval]) -> Interval:
-    return intervals[int(rng.integers(len(intervals)))]
+    return _Turns(rng, by_name)
 
 
 class _Draw(msgspec.Struct, frozen=True):
@@ -139,15 +152,20 @@ class _Draw(msgspec.Struct, frozen=True):
         return self.voice.path, self.voice.start, self.recording.path, self.recording.start
 
     @property
+    def is_one_voice(self) -> bool:
+        """Whether somebody would talk over himself."""
+        return self.voice.speaker == self.recording.speaker
+
+    @property
     def fits(self) -> bool:
         """Both can be heard, and nobody talks over himself."""
-        same = self.voice.speaker == self.recording.speaker
-        return not same and bool(min(np.mean(self.s**2), np.mean(self.n**2)) > _SILENT)
+        heard_both = min(np.mean(self.s**2), np.mean(self.n**2)) > _SILENT
+        return not self.is_one_voice and bool(heard_both)
 
     @property
     def fault(self) -> tuple[str, str]:
         """Why it does not fit, and in which file."""
-        if self.voice.speaker == self.recording.speaker:
+        if self.is_one_voice:
             return "only a single voice was drawn", self.voice.path
         mute = self.recording if np.mean(self.s**2) > _SILENT else self.voice
         return "only silence was drawn", mute.path
@@ -173,13 +191,20 @@ def _row(
     corpus: Corpus,
     name: str,
     snr_db: float | None,
-    turns: tuple[Iterator[Interval], Iterator[Interval]],
+    turns: tuple[_Turns, _Turns],
     used: set[_Key],
     room: int | None,
 ) -> MixtureRow:
     draw = None
+    voices, noises = turns
+    alike = 0
     for _ in range(_TRIES):
-        drawn = _draw(rng, corpus, next(turns[0]), next(turns[1]), room)
+        drawn = _draw(rng, corpus, voices.next(), noises.next(), room)
+        # After a whole round of one voice the turns are in step, and would be so for ever.  Sooner
+        # would change the lists that were drawn before this was seen to.
+        alike = alike + 1 if drawn.is_one_voice else 0
+        if alike == noises.many:
+            noises.pass_over()
         if drawn.fits:
             # A small corpus runs out of new pairs: the last that fits is taken, although it was
             # before; two rows of one pair still differ in their stretches.

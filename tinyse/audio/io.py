@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyse.audio import containers
-from tinyse.errors import InputError, MachineFault
+from tinyse.errors import InputError, MachineFault, Unavailable
 from tinyse.features import RATE
 from tinyse.files import write_bytes
 
@@ -100,6 +101,21 @@ def read_format(path: Path) -> Format:
         return _header(path, file)
 
 
+def audio_below(folder: Path) -> list[Path]:
+    """The audio files in a folder and those below it, sorted; a suffix tells them.
+
+    Raises InputError for a folder among them that may not be read: its files would be left out.
+    """
+
+    def refuse(error: OSError) -> NoReturn:
+        what = f"cannot be read ({error.strerror or error})"
+        raise Unavailable(what, error.filename, "give access to it or move it away") from error
+
+    walk = os.walk(folder, onerror=refuse)
+    files = (Path(parent, name) for parent, _, names in walk for name in names)
+    return sorted(file for file in files if file.suffix.lower() in FORMATS)
+
+
 def write_audio(
     path: Path,
     samples: NDArray[np.floating],
@@ -172,7 +188,10 @@ def _opened(path: Path) -> soundfile.SoundFile:
     if path.suffix.lower() == ".raw":
         _refuse(path, "raw samples have no header", "give a WAV, FLAC, Ogg or Opus file")
     try:
-        if path.stat().st_size == 0:
+        size = path.stat().st_size
+        if not (path.is_file() or path.is_dir()):  # of a folder the system says what it is
+            _refuse(path, "is no regular file", "write the sound to one first")
+        if size == 0:
             _refuse(path, "is empty", "copy it again")
         if path.suffix.lower() != ".mp3" and containers.is_mpeg(path):
             what = "is not audio that can be read (MPEG under another name)"

@@ -160,6 +160,9 @@ def list_of_corpus(name: str | Path, data: Path | None) -> MixtureList:
     command is called in decides nothing.
     """
     own = packaged("lists", str(name))
+    if data is None and own.is_file() and not Path(name).exists():
+        what = "is a packaged list, without its audio"
+        raise InputError(what, name, "name the audio's folder with --data")
     if data is not None and own.is_file() and not (data / name).exists():
         try:
             return read_list(own, data)

@@ -27,8 +27,9 @@ from tinyse.audio.corpora import (
     read_manifest,
 )
 from tinyse.audio.draw_lists import can_draw, draw_list
-from tinyse.audio.io import BadAudio, Notices, read_format, resampled_length
+from tinyse.audio.io import BadAudio, Notices, audio_below, read_format, resampled_length
 from tinyse.audio.lists import list_csv
+from tinyse.audio.tables import refuse_no_csv
 from tinyse.errors import InputError
 from tinyse.files import write_together
 
@@ -131,14 +132,15 @@ def _refuse(out: Path, force: bool, valid: float, test: float) -> None:
     if not (valid >= 0 and test >= 0 and valid + test < 1):
         what = f"expected shares whose sum is under 1, got valid {valid:g} and test {test:g}"
         raise InputError(what, "data prepare", "correct --valid or --test")
+    refuse_no_csv(out, "manifest", "manifest.csv" if out.suffix else out / "manifest.csv")
     lists = [_list_path(out, split) for split in LISTED]
     if out in lists:
         raise InputError("is the name of a list", out, "name the manifest otherwise")
-    if out.suffix.lower() in shapes.AUDIO_SUFFIXES:
-        raise InputError("is no name of a manifest", out, "give one that ends in .csv")
     for path in (out, *lists):
         if path.exists() and not force:
-            raise InputError("exists already", path, "name another manifest or give --force")
+            # The lists have fixed names: another manifest beside them would not help.
+            remedy = "name a manifest in another folder or give --force"
+            raise InputError("exists already", path, remedy)
 
 
 def _list_path(out: Path, split: Split) -> Path:
@@ -190,10 +192,11 @@ def _found(
 
 
 def _audio_files(folder: Path) -> list[Path]:
-    files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in shapes.AUDIO_SUFFIXES)
+    if not folder.is_dir():
+        raise InputError("is not a folder", folder, "check the path")
+    files = audio_below(folder)
     if not files:
-        what = "holds no audio" if folder.is_dir() else "is not a folder"
-        raise InputError(what, folder, "check the path")
+        raise InputError("holds no audio", folder, "check the path")
     return files
 
 

@@ -22,8 +22,6 @@ import msgspec
 
 from tinyse.audio.corpora import Kind, Split
 
-AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus"})
-
 
 class Rule(msgspec.Struct, frozen=True):
     """Files whose path (below the corpus, with `/`) holds `pattern` are of this kind and split.

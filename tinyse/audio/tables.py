@@ -77,7 +77,7 @@ class Row(msgspec.Struct, frozen=True):
         if not os.path.isfile(root / text):  # Path.is_file raises where the name is too long
             self.refuse(
                 f"{column}: there is no file {text!r} in {root}",
-                "correct the path or bring the audio there",
+                "correct the path, bring the audio there, or name its folder with --data",
             )
         return text
 
@@ -133,6 +133,13 @@ def _row(path: Path, columns: tuple[str, ...], number: int, cells: list[str]) ->
             "write the row with one cell for each column",
         )
     return Row(path, number, dict(zip(columns, cells, strict=True)))
+
+
+def refuse_no_csv(path: Path, what: str, such_as: Path | str) -> None:
+    """InputError where a table, `what`, would get the name of a folder, of audio or of none."""
+    if path.suffix.lower() != ".csv":
+        remedy = f"give one that ends in .csv, such as {such_as}"
+        raise InputError(f"is no name of a {what}", path, remedy)
 
 
 def to_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -11,6 +11,7 @@ import errno
 import importlib
 import io
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
@@ -81,11 +82,26 @@ class _LazyGroup(click.Group):
     def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
         _print_any_name()
         parse = super().parse_args
-        return _in_one_line(context, lambda: parse(context, arguments))
+
+        def parse_all() -> list[str]:
+            _refuse_empty(arguments)
+            return parse(context, arguments)
+
+        return _in_one_line(context, parse_all)
 
     def invoke(self, context: click.Context) -> Any:
         invoke = super().invoke
         return _in_one_line(context, lambda: invoke(context))
+
+
+def _refuse_empty(arguments: list[str]) -> None:
+    """InputError for an empty word: as a path it would mean the working folder."""
+    for before, word in zip(["", *arguments], arguments, strict=False):
+        joined = re.fullmatch("(--[a-z-]+)=", word)
+        if joined or not word:
+            option = joined[1] if joined else before
+            where = option if option.startswith("-") else "an argument"
+            raise InputError("is empty", where, "is a variable not set?")
 
 
 def _print_any_name() -> None:

@@ -49,10 +49,11 @@ def _tell(line: str) -> None:
 def _print(result: dict) -> None:
     from rich.table import Table
 
-    from tinyse.cli.console import console
+    from tinyse.cli.console import print_table
 
     machine = result["machine"]
-    table = Table(title=f"{machine['processor']}, {machine['cores']} cores")
+    title = f"{machine['processor']}, {machine['cores']} cores"
+    table = Table(title=title, box=None, pad_edge=False)
     for heading in (
         "model",
         "runtime",
@@ -75,16 +76,17 @@ def _print(result: dict) -> None:
                 f"{row['against_first']:.4f}",
                 arena,
             )
-    console().print(table)
+    print_table(table)
     _print_firmware(result["models"])
 
 
 def _print_firmware(models: list[dict]) -> None:
     from rich.table import Table
 
-    from tinyse.cli.console import console
+    from tinyse.cli.console import print_table
 
-    table = Table(title="C runtime on emulated cores, exact counts")
+    title = "C runtime on emulated cores, exact counts"
+    table = Table(title=title, box=None, pad_edge=False)
     for heading in ("model", "core", "instructions/frame", "at 100 MHz", "flash", "arena", "stack"):
         table.add_column(heading, justify="left" if heading in ("model", "core") else "right")
     for model in models:
@@ -98,4 +100,4 @@ def _print_firmware(models: list[dict]) -> None:
                 *(f"{row[key]:,}" for key in keys),
             )
     if table.row_count:
-        console().print(table)
+        print_table(table)

@@ -84,7 +84,7 @@ def command(
     """
     import json
 
-    from tinyse.cli.train import Bar
+    from tinyse.cli.train import Bar, refuse_twice
     from tinyse.compress import Budget, compress
 
     settings = [f"compress.structure={structure}"]
@@ -100,8 +100,9 @@ def command(
     if seed is not None:
         settings.append(f"train.seed={seed}")
     asked = None if budget is None else Budget(budget, account)
-    _refuse_twice(settings, overrides)
+    refuse_twice(settings, overrides)
     settings += overrides
+    _refuse_without_training(settings, steps, distill, resolve and data is None)
     with Bar() as bar:
         run, record = compress(
             source, tuple(settings), data, run, asked, resume, force, control, bar.tell
@@ -128,15 +129,25 @@ def command(
         click.echo(f"{run / 'control'}: the same shape from scratch, valid SI-SDR gain {gain}")
 
 
-def _refuse_twice(settings, overrides) -> None:
+def _refuse_without_training(settings, steps, distill, resolve) -> None:
+    """What `offline` would pass over is refused where it is typed; recipes and sweeps may hold it.
+
+    resolve : whether it is asked for without data
+    """
     from tinyse.errors import InputError
 
-    given = {setting.partition("=")[0] for setting in settings}
-    for override in overrides:
-        key = override.partition("=")[0]
-        if key in given:
-            what = f"{key} has an option of its own, which is given too"
-            raise InputError(what, "--set", "leave one of them out")
+    told = dict(setting.split("=", 1) for setting in settings if "=" in setting)
+    if told.get("compress.method", "").strip(" '\"") != "offline":
+        return
+    for option, given in (("--steps", steps is not None), ("--distill", distill is not None)):
+        if given:
+            what = "offline trains nothing"
+            raise InputError(what, option, "leave it out, or use another --method")
+    if resolve:
+        what = "offline solves again by mixtures, which are not given"
+        raise InputError(what, "--resolve", "name the folder of the corpus with --data")
+    if "compress.teacher" in told:
+        raise InputError("offline follows no teacher", "compress.teacher", "leave it out")
 
 
 def _levels(sparsity, levels, budget, account) -> list[str]:
@@ -152,6 +163,9 @@ def _levels(sparsity, levels, budget, account) -> list[str]:
         raise InputError("--budget and --account belong together", missing, "give both")
     if budget is not None:
         return []
+    if sparsity is not None and not 0 <= sparsity < 1:
+        what = f"expected a share of the groups below 1, got {sparsity:g}"
+        raise InputError(what, "--sparsity", "give a share, 0.5 for half")
     # + 0.0: minus nothing is nothing.
     return [f"compress.levels=[{sparsity + 0.0 if levels is None else levels}]"]
 

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
+
+_WIDEST = 1000  # columns
 
 
 def console(**settings: Any) -> Console:
@@ -13,3 +16,11 @@ def console(**settings: Any) -> Console:
     from rich.console import Console
 
     return Console(markup=False, emoji=False, **settings)
+
+
+def print_table(table: Table) -> None:
+    """The table as wide as its cells: one that is cut says nothing, and a pipe has no width."""
+    out = console()
+    widest = out.options.update(width=_WIDEST)
+    out.width = max(out.width, out.measure(table, options=widest).maximum)
+    out.print(table)

@@ -146,9 +146,11 @@ def draw(
     """
     from tinyse.audio.corpora import read_manifest
     from tinyse.audio.draw_lists import write_list
+    from tinyse.audio.tables import refuse_no_csv
     from tinyse.errors import InputError
     from tinyse.files import refuse_same
 
+    refuse_no_csv(out, "list", "mixtures.csv")
     if out.exists() and not force:
         raise InputError("is there already", out, "give --force to replace it")
     refuse_same(out, manifest)

@@ -40,7 +40,7 @@ def command(plan, data, out, where, workers, as_json) -> None:
     import json
 
     from tinyse.cli.progress import bar
-    from tinyse.errors import InputError, MissingExtra
+    from tinyse.errors import InputError, MissingExtra, TinySEError
     from tinyse.files import write_text
     from tinyse.sweep import sweep
 
@@ -53,14 +53,19 @@ def command(plan, data, out, where, workers, as_json) -> None:
             click.echo(_line(row))
     from tinyse.report.runs_page import runs_page
 
+    all_failed = all(row["state"] == "failed" for row in rows)
     try:
         with bar("runs drawn") as tell:
             page = runs_page([folder / "runs"], title=f"Sweep {folder.name}", progress=tell)
-    except (InputError, MissingExtra) as error:  # such as of a sweep all of whose runs failed
-        click.echo(f"no report: {error}", err=True)
+    except (InputError, MissingExtra) as error:
+        if not all_failed:  # else the line below says why
+            click.echo(f"no report: {error}", err=True)
     else:
         write_text(folder / "report.html", page)
         click.echo(f"{folder / 'report.html'}", err=True)
+    if all_failed:
+        what = f"{len(rows)} of {len(rows)} runs failed"
+        raise TinySEError(what, folder, "see the errors in table.csv")
 
 
 def _line(row: dict) -> str:

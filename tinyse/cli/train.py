@@ -42,26 +42,39 @@ def command(recipe, data, run, overrides, seed, resume, force, as_json) -> None:
 
     from tinyse.recipe import read_recipe
 
-    if seed is not None:
-        overrides = (*overrides, f"train.seed={seed}")
-    resolved = read_recipe(recipe, overrides)
-    if resolved.compress is not None:
-        click.echo("note: [compress] of the recipe is for tinyse compress, and left out", err=True)
-        resolved = replace(resolved, compress=None)
+    settings = () if seed is None else (f"train.seed={seed}",)
+    refuse_twice(settings, overrides)
+    asked = read_recipe(recipe, (*overrides, *settings))
+    resolved = replace(asked, compress=None)
     run = run or Path("runs") / resolved.name
     # After the recipe: a mistyped key must not wait four seconds for TensorFlow.
     from tinyse.training.loop import train
 
     with Bar() as bar:
         record = train(resolved, data, run, resume=resume, force=force, tell=bar.tell)
+    if asked.compress is not None:  # now: before an error it would be a second line
+        click.echo("note: [compress] of the recipe is for tinyse compress, and left out", err=True)
     if as_json:
         click.echo(json.dumps(record, indent=1))
-    else:
-        click.echo(
-            f"{run}: valid SI-SDR gain {record['valid_si_sdr_gain']:.2f} dB"
-            f" (epoch {record['best_epoch']}), {record['frames_per_s']:,} frames/s,"
-            f" {record['waiting_share']:.1%} of the time waiting for data"
-        )
+        return
+    said = f"{run}: valid SI-SDR gain {record['valid_si_sdr_gain']:.2f} dB"
+    said += f" (epoch {record['best_epoch']})"
+    if record["frames_per_s"]:  # of a single step no time is measured
+        said += f", {record['frames_per_s']:,} frames/s"
+        said += f", {record['waiting_share']:.1%} of the time waiting for data"
+    click.echo(said)
+
+
+def refuse_twice(settings, overrides) -> None:
+    """InputError where --set gives a key that an option has given."""
+    from tinyse.errors import InputError
+
+    given = {setting.partition("=")[0] for setting in settings}
+    for override in overrides:
+        key = override.partition("=")[0]
+        if key in given:
+            what = f"{key} has an option of its own, which is given too"
+            raise InputError(what, "--set", "leave one of them out")
 
 
 class Bar:

@@ -135,6 +135,11 @@ def _refuse_in_place(source: Path, run: Path) -> None:
 
 def _recipe(folder: Path, overrides: tuple[str, ...]) -> Recipe:
     """That of the source; an imported network has none, and gets the default one."""
+    for override in overrides:
+        key = override.partition("=")[0]
+        if key.partition(".")[0] == "network":
+            what = "the network is that of the run or model that is compressed"
+            raise InputError(what, key, "leave it out, or compress another one")
     # The source's own [compress] table, where it has one, is its history and not a default, and
     # what its products were computed in was a matter of its machine.
     overrides = ("compress={}", "train.precision=float32", *overrides)
@@ -214,7 +219,9 @@ def _offline(
         if "solved_again" in found:
             return found
         killed = "levels" not in found
-    refuse_taken(run, force or killed)
+    # Of a run without a control nothing goes on.
+    going_on = "--control --resume, " if (run / CONTROL).exists() else ""
+    refuse_taken(run, force or killed, f"use {going_on}--force or another folder")
     if heard:
         assert data is not None
         frames = calibration(recipe, data, Normalisation(network.mean, network.std))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tinyse.audio.io import FORMATS, read_audio, write_audio
+from tinyse.audio.io import FORMATS, audio_below, read_audio, write_audio
 from tinyse.enhance.models import Source, find_model, open_source
 from tinyse.errors import InputError
 from tinyse.tasks import map_tasks
@@ -52,13 +52,15 @@ def plan(inputs: Sequence[Path], output: Path, force: bool = False) -> list[Job]
 
 
 def _jobs(path: Path, output: Path, alone: bool) -> list[Job]:
+    several = path.is_dir() or not alone
+    if several and output.suffix.lower() in FORMATS and not output.is_dir():
+        what = "a folder" if alone else "several inputs"
+        raise InputError(f"is one file for {what}", output, "give a folder")
     if path.is_dir():
-        files = sorted(f for f in path.rglob("*") if f.is_file() and f.suffix.lower() in FORMATS)
+        files = audio_below(path)
         if not files:
             raise InputError("holds no audio", path, f"expected {', '.join(FORMATS)} files in it")
         return [Job(file, _target(file, output / file.relative_to(path))) for file in files]
-    if not alone and output.suffix.lower() in FORMATS and not output.is_dir():
-        raise InputError("is one file for several inputs", output, "give a folder")
     if alone and output.suffix and not output.is_dir():
         if output.suffix.lower() not in FORMATS:
             what, remedy = f"cannot write {output.suffix!r}", f"use {', '.join(FORMATS)}"

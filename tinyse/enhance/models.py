@@ -59,11 +59,14 @@ class Source:
 
 
 def find_model(model: Path | str) -> ModelFiles:
-    """The files of a run, a published model (its folder or name) or a `.tflite`."""
+    """The files of a run, a published model (its folder or name) or a `.tflite`.
+
+    A file is a `.tflite` whatever its name: its reader says where it is none.
+    """
     from tinyse.tflite.weights import weights_beside
 
     path = Path(model)
-    if path.suffix == ".tflite":
+    if path.suffix.lower() == ".tflite" or path.is_file():
         if not path.is_file():
             raise InputError("there is no such file", path, "check the path")
         return ModelFiles(path.stem, path, weights_beside(path))
@@ -110,11 +113,11 @@ def open_source(source: Source) -> Enhancer:
 
 
 def read_normalisation(path: Path, weights: Path | None = None) -> Normalisation:
-    """Feature statistics of a `.tflite`, or where it carries none of `weights`."""
+    """Feature statistics of a `.tflite`, or where it carries none, or is them, of `weights`."""
     from tinyse.quant import read_weights
     from tinyse.tflite.check import load
 
-    statistics = load(path).network.normalisation if path.suffix == ".tflite" else None
+    statistics = None if path == weights else load(path).network.normalisation
     if statistics is None:
         if weights is None:
             what = "carries no feature statistics (metadata tinyse.features)"

@@ -9,6 +9,7 @@ As many samples leave as come, in the same places: the start-up frame is dropped
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +27,14 @@ SAMPLE_BYTES = 2
 FRAME_BYTES = SAMPLE_BYTES * HOP
 MOST_BYTES = 64 * FRAME_BYTES  # a second: what a fast pipe hands over at a time
 REMEDY = "give 16-bit little-endian samples, 16 kHz mono: ffmpeg -i IN -f s16le -ar 16000 -ac 1 -"
+# What files begin with.  MPEG without a tag begins as loud raw samples may.
+_HEADERS = {
+    "a WAV": re.compile(rb"(RIFF|RIFX|RF64)....WAVE", re.DOTALL),
+    "an AIFF": re.compile(rb"FORM....AIF[FC]", re.DOTALL),
+    "a FLAC": re.compile(rb"fLaC"),
+    "an Ogg": re.compile(rb"OggS"),
+    "an MP3": re.compile(rb"ID3[\x02-\x04]"),
+}
 
 
 @dataclass
@@ -92,7 +101,7 @@ def _enhanced(source: BinaryIO, stream: BlockStream, passed: Passed) -> Iterator
     while data := source.read1(MOST_BYTES):  # type: ignore[attr-defined]
         waiting += data
         if not passed.samples:
-            _refuse_wav(waiting)
+            _refuse_file(waiting)
         whole = len(waiting) - len(waiting) % FRAME_BYTES
         if whole:
             passed.samples += whole // SAMPLE_BYTES
@@ -106,7 +115,8 @@ def _enhanced(source: BinaryIO, stream: BlockStream, passed: Passed) -> Iterator
         yield through(tail + bytes(-len(tail) % FRAME_BYTES + FRAME_BYTES))[:owed]
 
 
-def _refuse_wav(begin: bytes) -> None:
-    """A WAV header, of which a slow pipe hands over a few bytes at a time, is no sound."""
-    if begin[:4] == b"RIFF" and begin[8:12] == b"WAVE":
-        raise InputError("is a WAV file, not raw samples", "stdin", REMEDY)
+def _refuse_file(begin: bytes) -> None:
+    """A file's header, of which a slow pipe hands over a few bytes at a time, is no sound."""
+    for kind, header in _HEADERS.items():
+        if header.match(begin):
+            raise InputError(f"is {kind} file, not raw samples", "stdin", REMEDY)

@@ -125,9 +125,17 @@ def _values(metrics: dict[str, Any], manifest: dict[str, Any], recipe: Recipe) -
         "command": _command(recipe),
         "backend": metrics.get("training", {}).get("backend", ""),
         "sha256": manifest["files"]["model.tflite"]["sha256"],
-        "limits": [*_not_held(metrics), *metrics.get("limits", [])],
+        "limits": [*_not_held(metrics), *_sentences(metrics)],
         "licence": metrics.get("licence", LICENCE),
     }
+
+
+def _sentences(metrics: dict[str, Any]) -> list[str]:
+    """`limits`, which is written by hand; TypeError where it is no list of sentences."""
+    found = metrics.get("limits", [])
+    if not isinstance(found, list) or not all(isinstance(line, str) for line in found):
+        raise TypeError("limits is no list of sentences")
+    return found
 
 
 def _columns(quality: dict[str, Any]) -> list[tuple[str, str]]:
@@ -177,6 +185,9 @@ def _rendered(values: dict[str, Any], source: Path) -> str:
         return jinja.get_template("card.md.j2").render(values)
     except UndefinedError as error:
         raise InputError(f"lacks a figure ({error})", source, "publish the model again") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        what = f"has a figure that is none ({error})"
+        raise InputError(what, source, "publish the model again") from error
 
 
 def _cell(values: dict[str, Any], key: str) -> str:
@@ -256,7 +267,9 @@ def _command(recipe: Recipe) -> str:
         rest["train.precision"] = recipe.train.precision
     words = [f"tinyse compress {settings.source} --structure {settings.structure}"]
     words += [f"--levels {','.join(f'{level:g}' for level in settings.levels)}"]
-    words += [f"--steps {settings.steps} --method {settings.method}"]
+    if settings.method != "offline":
+        words += [f"--steps {settings.steps}"]
+    words += [f"--method {settings.method}"]
     words += [f"--set {name}={_toml(value)}" for name, value in rest.items()]
     return " ".join(words)
 

@@ -7,6 +7,9 @@ of steps away, and tests bound what that costs in SDR.
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,9 +27,11 @@ class LiteRT(FrameByFrame):
     name = "litert"
 
     def __init__(self, file: CheckedFile) -> None:
+        made = _interpreter_class()
         try:
-            self._interpreter = _interpreter_class()(model_content=file.data, num_threads=1)
-            self._interpreter.allocate_tensors()
+            with _without_its_log():
+                self._interpreter = made(model_content=file.data, num_threads=1)
+                self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise InputError(f"LiteRT refuses it ({error})", file.path or "model") from error
         self._inputs = [found["index"] for found in self._interpreter.get_input_details()]
@@ -55,6 +60,24 @@ class LiteRT(FrameByFrame):
             self._interpreter.set_tensor(index, value)
         self._interpreter.invoke()
         return [self._interpreter.get_tensor(index) for index in self._outputs]
+
+
+@contextlib.contextmanager
+def _without_its_log() -> Iterator[None]:
+    """LiteRT greets on stderr, whatever is asked, where we say one line or none."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # nobody listens
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _interpreter_class() -> Any:

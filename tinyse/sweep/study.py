@@ -8,17 +8,23 @@ killed finds them again, with their settings.  Trial n is a function of (seed, n
 from __future__ import annotations
 
 import itertools
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinyse.errors import MissingExtra
+from tinyse.errors import InputError, MissingExtra
+from tinyse.files import read_bytes
 from tinyse.sweep.plan import Plan, Span, as_toml
+from tinyse.sweep.table import STATES
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.storages.journal import JournalFileOpenLock
 
 JOURNAL = "study.journal"
 _SEEDS = 100_003  # trials of neighbouring seeds differ
+# What Optuna raises for lines that are not its own, or that are not there any more.
+_DAMAGED = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError)
 
 
 def library() -> Any:
@@ -44,18 +50,26 @@ def begin(plan: Plan, folder: Path) -> list[int]:
         if grid is not None and number == len(study.trials):  # else a kill left it in the queue
             # In the plan's order: what matters most can stand first.
             study.enqueue_trial(dict(zip(choices, grid[number], strict=True)))
-        seed = (plan.seed * _SEEDS + number) % 2**32
-        study.sampler = optuna.samplers.RandomSampler(seed=seed)
+        study.sampler = _sampler(plan, number)
         trial = study.ask()
         for key, values in plan.keys.items():
             _suggest(trial, key, values, choices)
     # One that was begun but killed before its last key was drawn has keys missing.
     for frozen in study.trials:
+        study.sampler = _sampler(plan, frozen.number)
         trial = optuna.trial.Trial(study, frozen._trial_id)
         if not frozen.state.is_finished():
             for key, values in plan.keys.items():
+                if (drawn := frozen.distributions.get(key)) is not None:
+                    study.sampler.sample_independent(study, frozen, key, drawn)  # in its turn again
                 _suggest(trial, key, values, choices)
     return list(range(count))
+
+
+def _sampler(plan: Plan, number: int) -> optuna.samplers.BaseSampler:
+    """What draws the keys of one trial, one after another."""
+    seed = (plan.seed * _SEEDS + number) % 2**32
+    return library().samplers.RandomSampler(seed=seed)
 
 
 def _suggest(
@@ -70,22 +84,51 @@ def _suggest(
 
 
 def open_study(plan: Plan, folder: Path) -> optuna.Study:
-    """The sweep's study, in this process; made where there is none."""
+    """The sweep's study, in this process; made where there is none.
+
+    A last line that a kill or a full disk has cut off goes; InputError for any other damage.
+    """
     optuna = library()
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
     folder.mkdir(parents=True, exist_ok=True)
-    path = str(folder / JOURNAL)
-    storage = optuna.storages.JournalStorage(
-        JournalFileBackend(path, lock_obj=JournalFileOpenLock(path))
-    )
-    return optuna.create_study(
-        storage=storage,
-        study_name=plan.name,
-        direction="maximize",
-        load_if_exists=True,
-        pruner=_pruner(plan),
-    )
+    path = folder / JOURNAL
+    lock = JournalFileOpenLock(str(path))
+    _drop_cut_line(path, lock)
+    try:
+        return optuna.create_study(
+            storage=optuna.storages.JournalStorage(JournalFileBackend(str(path), lock_obj=lock)),
+            study_name=plan.name,
+            direction="maximize",
+            load_if_exists=True,
+            pruner=_pruner(plan),
+        )
+    except _DAMAGED as error:
+        remedy = "remove it: runs that are done stay, and settings come out as they were"
+        if plan.strategy == "halving":
+            remedy += ", but what earlier runs reported stops no later one"
+        raise InputError(f"is damaged ({type(error).__name__})", path, remedy) from error
+
+
+def _drop_cut_line(path: Path, lock: JournalFileOpenLock) -> None:
+    """Cut the journal at its last line end: whatever came behind would be joined to that line."""
+    if not _is_cut(path):
+        return
+    lock.acquire()  # it may be that another is writing the line, and then it is whole now
+    try:
+        if _is_cut(path):
+            data = read_bytes(path)
+            os.truncate(path, data.rfind(b"\n") + 1)
+    finally:
+        lock.release()
+
+
+def _is_cut(path: Path) -> bool:
+    if not path.exists() or not path.stat().st_size:
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() != b"\n"
 
 
 def _pruner(plan: Plan) -> optuna.pruners.BasePruner:
@@ -131,7 +174,7 @@ def settle(plan: Plan, folder: Path, rows: list[dict[str, Any]]) -> None:
     states = library().trial.TrialState
     study = open_study(plan, folder)
     open_ones = {t.number for t in study.trials if not t.state.is_finished()}
-    kinds = {"done": states.COMPLETE, "stopped": states.PRUNED, "failed": states.FAIL}
+    kinds = dict(zip(STATES, (states.COMPLETE, states.PRUNED, states.FAIL), strict=True))
     for row in rows:
         if row["number"] not in open_ones:
             continue

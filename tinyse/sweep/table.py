@@ -7,13 +7,26 @@ import io
 from pathlib import Path
 from typing import Any
 
+from tinyse.errors import InputError
 from tinyse.files import read_json, write_text
+
+STATES = "done", "stopped", "failed"
 
 
 def read_rows(runs: Path) -> list[dict[str, Any]]:
     """The rows of all runs that are done, by number."""
-    rows = [read_json(path) for path in runs.glob("*/row.json")]
+    rows = [read_row(path) for path in runs.glob("*/row.json")]
     return sorted(rows, key=lambda row: row["number"])
+
+
+def read_row(path: Path) -> dict[str, Any]:
+    """The row in `path`; InputError where it holds none."""
+    row = read_json(path)
+    if not isinstance(row, dict) or row.get("state") not in STATES:
+        raise InputError("holds no row", path, "remove it: the run is measured again")
+    if not isinstance(row.get("number"), int):
+        raise InputError("has no number", path, "remove it: the run is measured again")
+    return row
 
 
 def write_table(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -13,6 +13,7 @@ from tinyse.files import read_bytes, read_json, write_json
 from tinyse.sweep.measures import Measuring
 from tinyse.sweep.plan import Plan, resolved, source_of
 from tinyse.sweep.study import Judge, settings
+from tinyse.sweep.table import read_row
 
 ROW = "row.json"
 
@@ -46,7 +47,7 @@ def run_trial(job: Job, number: int) -> dict[str, Any]:
     """
     run = job.folder / "runs" / f"{number}"
     if (run / ROW).exists():
-        return read_json(run / ROW)
+        return read_row(run / ROW)
     chosen = settings(job.plan, job.folder, number)
     row: dict[str, Any] = {"number": number, "state": "done", **chosen}
     try:

@@ -26,6 +26,9 @@ STEPS = (10**9, 10**9 + 24)
 # others their resolution.
 _OUTLIERS = 1e-5
 
+# Silence has a weight and a gain too: of nothing, which is zero.
+_TINY = np.finfo(np.float64).tiny
+
 
 def normalisation(batches: Iterable[Batch]) -> features.Normalisation:
     """Band statistics of the mixtures of some batches."""
@@ -71,7 +74,7 @@ def fixed_filter(batches: Iterable[Batch]) -> NDArray[np.float32]:
     for batch in batches:
         (yr, yi), (sr, si) = ([np.asarray(p, np.float64) for p in pair] for pair in mix(batch))
         energy = yr**2 + yi**2
-        weight = 1 / energy.sum((1, 2), keepdims=True)
+        weight = 1 / np.maximum(energy.sum((1, 2), keepdims=True), _TINY)
         cross = cross + ((sr * yr + si * yi) * weight).sum((0, 1))
         power = power + (energy * weight).sum((0, 1))
-    return np.clip(cross / power, 0, 1).astype(np.float32)
+    return np.clip(cross / np.maximum(power, _TINY), 0, 1).astype(np.float32)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,8 +53,9 @@ from tinyse.training.compress_step import (
     make_compress_step,
     of_what_stays,
 )
+from tinyse.training.interrupts import ctrl_c_between_steps
 from tinyse.training.levels import Level, levels
-from tinyse.training.logbook import Clock, Tell, Told, event_files, preparing
+from tinyse.training.logbook import Clock, Tell, Told, event_files, pace, preparing
 from tinyse.training.losses import Batch, batch_loss
 from tinyse.training.provenance import provenance
 from tinyse.training.source import Source
@@ -204,7 +205,11 @@ class _Compression:
         last = len(self._levels) * self._settings.steps
         self._forget_lines_after(progress.step)
         clock = Clock(train.batch * train.frames)
-        with self._feed(progress.step, last) as feed, event_files(self._run) as events:
+        with (
+            ctrl_c_between_steps() as check,
+            self._feed(progress.step, last) as feed,
+            event_files(self._run) as events,
+        ):
             for batch in feed:
                 number, step = divmod(progress.step, self._settings.steps)
                 level, done = self._levels[number], step + 1
@@ -216,11 +221,12 @@ class _Compression:
                 mean = progress.loss_sum / progress.counted
                 tell(Told(progress.step, last, loss, mean, progress.best, clock.frames_per_s))
                 if done % self._settings.validate_every == 0 or done in (level.freeze, level.steps):
-                    self._validate(level, done, events, clock)
+                    self._validate(level, done, events, clock, check)
                 if done == level.steps:
                     self._end_level(level)
                 if done == level.steps or progress.step % train.save_every == 0:
                     self._save("last")
+                check()
 
     def _advance(self, level: Level, step: int, batch: Batch) -> float:
         """One step and what is decided before it; its loss."""
@@ -261,12 +267,19 @@ class _Compression:
             )
         return self._compiled[phase]
 
-    def _validate(self, level: Level, done: int, events: SummaryWriter, clock: Clock) -> None:
+    def _validate(
+        self,
+        level: Level,
+        done: int,
+        events: SummaryWriter,
+        clock: Clock,
+        check: Callable[[], None],
+    ) -> None:
         """A line of the log; from the freeze on, the best state of the level is kept."""
         progress, chooser, fixed = self._progress, self._chooser, done > level.freeze
         parameters = without_thresholds(self._state.parameters)
         given = parameters, chooser.masks
-        gains = [each.si_sdr_gain(given) for each in self._validations]
+        gains = [each.si_sdr_gain(given, check) for each in self._validations]
         gain = sum(gains) / len(gains)
         # No best state of the level could be told from that of the level before.
         if not math.isfinite(gain):
@@ -369,9 +382,7 @@ class _Compression:
             "frames": frames,
             "levels": [read_json(folder / "run.json") for folder in folders],
             "valid_si_sdr_gain": progress.best,
-            "seconds": round(progress.seconds, 1),
-            "frames_per_s": round(frames / max(progress.seconds, 1e-9)),
-            "waiting_share": round(progress.waited_s / max(progress.seconds, 1e-9), 4),
+            **pace(frames, progress),
         }
 
 

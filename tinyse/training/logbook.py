@@ -68,6 +68,19 @@ class Clock:
         return self._steps * self._frames / self._seconds if self._seconds else 0.0
 
 
+def pace(frames: int, progress: Progress) -> dict[str, float]:
+    """What `run.json` says of the time that `frames` took; 0 frames/s where none was measured.
+
+    A run of one step is all compilation.
+    """
+    seconds = progress.seconds
+    return {
+        "seconds": round(seconds, 1),
+        "frames_per_s": round(frames / seconds) if seconds else 0,
+        "waiting_share": round(progress.waited_s / seconds, 4) if seconds else 0.0,
+    }
+
+
 def event_files(run: Path) -> SummaryWriter:
     """The writer of TensorBoard's files, a context manager."""
     from tensorboardX import SummaryWriter

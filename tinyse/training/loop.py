@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,8 @@ from tinyse.recipe import Recipe, to_toml
 from tinyse.run_folder import clear_run, refuse_taken, same_run
 from tinyse.training import calibrate, checkpoint
 from tinyse.training.checkpoint import Progress
-from tinyse.training.logbook import Clock, Tell, Told, event_files, preparing
+from tinyse.training.interrupts import ctrl_c_between_steps
+from tinyse.training.logbook import Clock, Tell, Told, event_files, pace, preparing
 from tinyse.training.provenance import provenance
 from tinyse.training.step import MOST_OVERFLOWS, State, learning_rate, make_step
 from tinyse.training.validation import Validation
@@ -122,7 +123,11 @@ class _Run:
         mean, std = self._normalisation.mean, self._normalisation.std
         step = make_step(self._recipe, mean, std)
         clock = Clock(train.batch * train.frames)
-        with self._feed(progress.step, self._steps) as feed, event_files(self._run) as events:
+        with (
+            ctrl_c_between_steps() as check,
+            self._feed(progress.step, self._steps) as feed,
+            event_files(self._run) as events,
+        ):
             for batch in feed:
                 number = np.asarray(progress.step + 1, np.float32)
                 rate = np.asarray(learning_rate(train, progress.step), np.float32)
@@ -140,11 +145,12 @@ class _Run:
                 done = progress.step % train.steps_per_epoch
                 tell(self._told(loss, clock))
                 if done == 0:
-                    self._end_epoch(events, clock)
+                    self._end_epoch(events, clock, check)
                 if done == 0 or done % train.save_every == 0:
                     self._save("last")
                 if done == 0 and self._stopped_early():
                     break
+                check()
 
     def _told(self, loss: float, clock: Clock) -> Told:
         progress = self._progress
@@ -161,10 +167,10 @@ class _Run:
         epochs = self._progress.step // self._train.steps_per_epoch
         return epochs - 1 - self._progress.best_epoch >= self._train.patience
 
-    def _end_epoch(self, events: SummaryWriter, clock: Clock) -> None:
+    def _end_epoch(self, events: SummaryWriter, clock: Clock, check: Callable[[], None]) -> None:
         progress, train = self._progress, self._train
         epoch = progress.step // train.steps_per_epoch - 1
-        gains = [each.si_sdr_gain(self._state.parameters) for each in self._validations]
+        gains = [each.si_sdr_gain(self._state.parameters, check) for each in self._validations]
         gain = sum(gains) / len(gains)
         if not math.isfinite(gain):  # the epoch's last step lost the parameters
             raise self._no_number(f"the validation gain is {gain}")
@@ -228,7 +234,5 @@ class _Run:
             "frames": frames,
             "best_epoch": progress.best_epoch,
             "valid_si_sdr_gain": progress.best,
-            "seconds": round(progress.seconds, 1),
-            "frames_per_s": round(frames / max(progress.seconds, 1e-9)),
-            "waiting_share": round(progress.waited_s / max(progress.seconds, 1e-9), 4),
+            **pace(frames, progress),
         }

@@ -63,8 +63,8 @@ class Validation(Generic[Given]):
         self._frames = max(len(row.features) for row in self._rows)
         self._forward = backend.compiled(masks or partial(forward, network))
 
-    def si_sdr_gain(self, parameters: Given) -> float:
-        """Mean gain in dB of the network with `parameters`."""
+    def si_sdr_gain(self, parameters: Given, check: Callable[[], None] = lambda: None) -> float:
+        """Mean gain in dB of the network with `parameters`; `check` is called between its parts."""
         gains = []
         for at in range(0, len(self._rows), _ROWS_A_CALL):
             rows = self._rows[at : at + _ROWS_A_CALL]
@@ -73,6 +73,7 @@ class Validation(Generic[Given]):
                 slot[: len(row.features)] = row.features
             masks = np.asarray(self._forward(parameters, padded))
             gains += [row.gain(mask) for row, mask in zip(rows, masks, strict=False)]
+            check()
         return float(np.mean(gains))
 
 
