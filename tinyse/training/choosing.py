@@ -166,7 +166,7 @@ class Chooser:
         return parameters
 
     def _density(self, sparsity: float) -> float:
-        """Share of groups that stays there; of units, of whose weights `sparsity` is a share, the
+        """Mean share of groups that is left; of units, whose sparsity is that of weights, the
         table's."""
         if self.structure.kind != "unit":
             return 1 - sparsity

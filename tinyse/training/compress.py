@@ -240,8 +240,8 @@ class _Compression:
             self._state = of_what_stays(State(*map(without_thresholds, self._state)), chooser.masks)
         selects = chooser.selects(level, step)
         penalty = chooser.penalty if selects else 0.0
-        rate, pace = level.learning_rate(step), level.threshold_rate(step)
-        knobs = Knobs(step + 1, rate, penalty, level.slope(step), pace)
+        rate, of_thresholds = level.learning_rate(step), level.threshold_rate(step)
+        knobs = Knobs(step + 1, rate, penalty, level.slope(step), of_thresholds)
         fixed = {"masks": chooser.masks, "teacher": self._teacher}
         compiled = self._step(selects, step < level.distilled, step >= level.freeze)
         state, loss, norm = compiled(tuple(self._state), batch, fixed, knobs.arrays())
