@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+import json
 
+import pytest
+from click.testing import CliRunner
+
+from tinyse.cli import main
 from tinyse.compare_profiles import compare_profiles
 from tinyse.errors import InputError
 from tinyse.quant import PROFILES
@@ -43,3 +47,13 @@ def test_quality_on_a_list(small_model, tiny_corpus):
 def test_a_profile_that_is_not_there(small_model):
     with pytest.raises(InputError, match="unknown profile 'wide'"):
         compare_profiles(small_model, profiles=("wide",))
+
+
+def test_the_command_prints_and_writes_it(small_model, tiny_corpus, tmp_path):
+    listed = ("--list", str(tiny_corpus / "mixtures_valid.csv"), "--limit", "2")
+    words = ("bench", str(small_model), "--profiles", *listed, "-o", str(tmp_path / "it.json"))
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    rows = json.loads((tmp_path / "it.json").read_text())["profiles"]
+    assert all(f"{row['sdr_loss_db']:.3f}" in done.stdout for row in rows)
+    assert all(f"{row['arena_bytes']:,}" in done.stdout for row in rows)

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tinyse.audio.lists import MixtureList
 from tinyse.bench.timing import timed
 from tinyse.errors import InputError, MissingExtra
 from tinyse.evaluate import evaluate
@@ -32,7 +33,7 @@ TIMED = ("tflm", "litert")
 
 def compare_profiles(
     source: Path | str,
-    mixtures: Path | str | None = None,
+    mixtures: MixtureList | Path | str | None = None,
     rows: int = 40,
     profiles: Sequence[str] = tuple(PROFILES),
 ) -> dict[str, Any]:
@@ -54,10 +55,10 @@ def compare_profiles(
         found = [
             _row(file, opened[profile])
             | {f"{name}_ratio": ratios[name].get(profile) for name in TIMED}
-            | (_loss(file, Path(mixtures), rows) if mixtures is not None else {})
+            | (_loss(file, mixtures, rows) if mixtures is not None else {})
             for profile, file in files.items()
         ]
-        model = load(files[profiles[0]]).network.name
+    model = weights.resolve().parent.name
     return {"schema": SCHEMA, "model": model, "ratios_to": profiles[0], "profiles": found}
 
 
@@ -95,7 +96,7 @@ def _row(file: Path, opened: dict[str, Runtime]) -> dict[str, Any]:
     }
 
 
-def _loss(file: Path, mixtures: Path, rows: int) -> dict[str, float]:
+def _loss(file: Path, mixtures: MixtureList | Path | str, rows: int) -> dict[str, float]:
     against = evaluate(file, mixtures, "tflm", against="float", limit=rows)["against"]
     return {
         "rows": against["rows"],

@@ -4,12 +4,15 @@
     python -m docs.generate --check    exit 1 and name those that are out of date
     python -m docs.generate --costs    profile the published models first (half a minute)
     python -m docs.generate --firmware count and time the C runtime first (a minute)
+    python -m docs.generate --profiles         measure every export profile first (minutes), on
+                                               recordings in TINYSE_DATA
     python -m docs.generate --collect SWEEP    keep what a finished sweep has measured first
     python -m docs.generate --heard DIR        score the sparse models row by row first (minutes),
                                                on recordings in TINYSE_DATA; their sound into DIR
 
     docs/commands.md        the help of every command
-    docs/formats.md         the keys of a recipe, from the structures of tinyse/recipe.py
+    docs/formats.md         the keys of a recipe, from the structures of tinyse/recipe.py; what an
+                            export profile costs, from docs/profiles.json
     README.md               the published models, from models/*/metrics.json
     docs/cost_model.md      published models on every NPU, from docs/cost_model.json
     docs/quality.md         the peers on the same rows, from the same files; what each choice of
@@ -42,6 +45,7 @@ from docs.generate.models import models_table
 from docs.generate.packages import packages_table
 from docs.generate.peers import peers_table
 from docs.generate.picture import tradeoff_svg
+from docs.generate.profiles import profiles_table
 from docs.generate.recipe_keys import recipe_keys
 from docs.generate.results import (
     cases_table,
@@ -57,7 +61,7 @@ from tinyse.pack.activations import tables_c
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = {
     "README.md": {"models": models_table},
-    "docs/formats.md": {"recipe keys": recipe_keys},
+    "docs/formats.md": {"recipe keys": recipe_keys, "profiles": profiles_table},
     "docs/cost_model.md": {"costs": cost_table},
     "docs/firmware.md": {"firmware": firmware_tables},
     "docs/results.md": {

@@ -1,4 +1,4 @@
-"""`python -m docs.generate [--check] [--costs] [--firmware] [--collect SWEEP] [--heard DIR]`."""
+"""`python -m docs.generate`, whose options the package's docstring explains."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from docs.generate.collect import collect
 from docs.generate.cost import write_costs
 from docs.generate.firmware import write_firmware
 from docs.generate.heard import write_heard
+from docs.generate.profiles import write_profiles
 
 
 def main(check: bool) -> int:
@@ -32,6 +33,8 @@ if __name__ == "__main__":
         write_costs(ROOT)
     if "--firmware" in sys.argv[1:]:
         write_firmware(ROOT)
+    if "--profiles" in sys.argv[1:]:
+        write_profiles(ROOT, Path(os.environ["TINYSE_DATA"]))
     if "--collect" in sys.argv[1:]:
         collect(Path(sys.argv[sys.argv.index("--collect") + 1]), ROOT)
     if "--heard" in sys.argv[1:]:

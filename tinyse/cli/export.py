@@ -15,7 +15,8 @@ import click
     "--profile",
     default="fused",
     show_default=True,
-    help="fused, fused16x8, step16x8 or step8: width of activations, states inside or outside.",
+    help="fused, fused16x8, step16x8 or step8: width of activations, states inside or outside."
+    " What each costs: tinyse bench --profiles.",
 )
 @click.option(
     "--pack",
