@@ -100,7 +100,23 @@ def test_a_seed_is_added_to_a_published_model(
     assert json.loads((folder / "metrics.json").read_text()) == metrics
     assert [line["seed"] for line in metrics["seeds"]] == [3, 4]
     card = (folder / "README.md").read_text("utf-8")
-    assert "| 4 | 7.100 |" in card and "other seeds" in card
+    assert "| 4 | 7.100 |" in card and "the best by validation is this model" in card
+
+
+@pytest.mark.parametrize("key", ["source_sha256", "teacher_sha256"])
+def test_a_better_seed_does_not_replace_what_models_were_made_from(
+    run, key, tmp_path, tiny_corpus, without_tensorflow
+) -> None:
+    test, folder = read_list(tiny_corpus / "mixtures_test.csv"), tmp_path / "models" / "small"
+    publish(run, folder, test, minutes=2)
+    follower = folder.parent / "sparse"
+    follower.mkdir()
+    (follower / "run.json").write_text(json.dumps({key: sha256(folder / "weights.npz")}))
+    metrics = add_seed(with_seed(run, 5, 7.9), folder, test)
+    assert [line["seed"] for line in metrics["seeds"]] == [3, 5]
+    assert metrics["training"]["seed"] == 3
+    card = (folder / "README.md").read_text("utf-8")
+    assert "this model is seed 3. Seed 5, trained later, is better by validation" in card
 
 
 def test_seeds_of_a_compressed_model_may_end_in_other_shapes(run, tmp_path, tiny_corpus) -> None:

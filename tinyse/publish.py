@@ -1,7 +1,7 @@
 """A run becomes a published model: every file of `models/NAME`, every figure measured anew.
 
 Of runs that differ in their seed alone the best by validation is published, and metrics.json has a
-line of each.
+line of each; a seed that is measured later does not replace a model that others were made from.
 
 recipe.toml log.jsonl run.json weights.npz     copied from the run
 model.tflite manifest.json                     exported
@@ -183,7 +183,8 @@ def add_seed(
 
     Adds a line to `seeds`, and makes the card again.  Raises InputError, and writes nothing, for a
     run of another recipe, a seed that has its line, a list that is not the headline one, and a run
-    that is better by validation: that one is to be published.
+    that is better by validation: that one is to be published, unless models beside this one began
+    with its weights or were taught by it, which would then be counted against nothing.
     """
     folder = find_published(name)
     _refuse_unfinished(run)
@@ -196,13 +197,25 @@ def add_seed(
     if mixtures.sha256 != digest:
         what = f"is not {listed} that the model was measured on"
         raise InputError(what, mixtures.name, "give that list")
-    if _best_first([folder, run])[0] != folder:
+    if _best_first([folder, run])[0] != folder and not _followers(folder):
         what = f"is better by validation than {folder.name}"
         raise InputError(what, run, "publish both runs anew, with --force")
     metrics["seeds"].append(_seed(run, mixtures, _reference(folder), progress))
     write_json(folder / "metrics.json", metrics)
     write_card(folder, force=True)
     return metrics
+
+
+def _followers(folder: Path) -> list[Path]:
+    """Published models beside `folder` whose runs began with its weights or were taught by it."""
+    weights = sha256(folder / "weights.npz")
+    records = {path.parent: read_json(path) for path in folder.resolve().parent.glob("*/run.json")}
+    return [
+        model
+        for model, record in records.items()
+        if isinstance(record, dict)
+        and weights in (record.get("source_sha256"), record.get("teacher_sha256"))
+    ]
 
 
 def _seed(
