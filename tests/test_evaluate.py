@@ -21,7 +21,6 @@ from tinyse.cli import main
 from tinyse.enhance import models, open_enhancer
 from tinyse.errors import InputError, MissingExtra
 from tinyse.evaluate import evaluate, evaluate_each, rows
-from tinyse.evaluate.lines import best_mask, filtered
 from tinyse.evaluate.rows import rendered as rows_rendered
 from tinyse.evaluate.text import as_text
 from tinyse.export import export_model
@@ -161,12 +160,6 @@ def test_a_stored_fixed_filter_is_the_floor(through, model, tiny_corpus, tmp_pat
     # One gain for all bins changes no ratio but SNR.
     assert floor["sdr_gain"] == pytest.approx(0, abs=0.01)
     assert abs(floor["snr_gain"]) > 1
-
-
-def test_lines_have_the_length_of_the_sound() -> None:
-    sound, clean = np.random.default_rng(0).normal(0, 0.1, (2, 16_001))
-    np.testing.assert_allclose(filtered(sound, np.ones(257)), sound, atol=1e-12)
-    np.testing.assert_allclose(best_mask(clean, clean), clean, atol=1e-9)
 
 
 def test_parts_make_up_the_list(model, tiny_corpus) -> None:

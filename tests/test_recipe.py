@@ -57,6 +57,7 @@ def test_who_chooses_is_decided_by_the_structure_unless_said(tmp_path, structure
         ('[data]\nvalid_list = ""', "data.valid_list: empty, and so is data.rooms_list"),
         ("[train]\nseed = 18446744073709551616", "train.seed: "),
         ('inherits = "numbers.toml"', "train: Expected `object`, got `int`"),
+        ("[data]\nshare = 0", "data.share: Expected `float` > 0.0"),
         ("[compress]\nslope = [0.3, 0.0]", "compress.slope[1]: Expected `float` > 0.0"),
         ("[network]\nlstm = []", "network.lstm: Expected `array` of length >= 1"),
         ('[export]\nprofile = "float"', "export.profile: Invalid enum value 'float'"),

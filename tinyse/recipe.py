@@ -34,6 +34,7 @@ Units = Annotated[int, msgspec.Meta(ge=1, le=4096)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Bits = Annotated[int, msgspec.Meta(ge=2, le=8)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Part = Annotated[float, msgspec.Meta(gt=0.0, le=1.0)]  # a share that is not nothing
 Sparsity = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
 Positive = Annotated[float, msgspec.Meta(gt=0.0, le=1e6)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0.0, le=1e6)]
@@ -64,6 +65,7 @@ class Network(Table, frozen=True):
 
 class Data(Table, frozen=True):
     manifest: str = "manifest.csv"  # relative to --data
+    share: Part = 1.0  # of the train split's sound, in whole speakers and recordings
     valid_list: str = "mixtures_valid.csv"  # relative to --data; choices are made on it
     # A second list that choices are made on together with the first, "" for none.
     rooms_list: str = ""

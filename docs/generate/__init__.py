@@ -6,6 +6,7 @@
     python -m docs.generate --firmware count and time the C runtime first (a minute)
     python -m docs.generate --profiles         measure every export profile first (minutes), on
                                                recordings in TINYSE_DATA
+    python -m docs.generate --ceilings         score the best masks first (minutes), on the same
     python -m docs.generate --collect SWEEP    keep what a finished sweep has measured first
     python -m docs.generate --heard DIR        score the sparse models row by row first (minutes),
                                                on recordings in TINYSE_DATA; their sound into DIR
@@ -15,8 +16,9 @@
                             export profile costs, from docs/profiles.json
     README.md               the published models, from models/*/metrics.json
     docs/cost_model.md      published models on every NPU, from docs/cost_model.json
-    docs/quality.md         the peers on the same rows, from the same files; what each choice of
-                            training brought, from docs/ablation
+    docs/quality.md         the peers on the same rows, from the same files; what the best mask
+                            gains, from docs/ceilings.json; what each choice of training brought,
+                            from docs/ablation
     docs/results.md         the published sparse models, from models/*/metrics.json, and the curves
                             from docs/results/*.json; what one hears, from docs/heard.json
     docs/sparsity.md        methods and ways to int8 compared, from docs/results/*.json
@@ -36,6 +38,7 @@ from functools import partial
 from pathlib import Path
 
 from docs.generate.ablation import ablation_table
+from docs.generate.ceilings import ceilings_table
 from docs.generate.commands import commands_page
 from docs.generate.cost import cost_table
 from docs.generate.curves import curves_svg
@@ -81,7 +84,11 @@ PARTS = {
         "methods": partial(cases_table, name="methods"),
         "joint": partial(cases_table, name="joint"),
     },
-    "docs/quality.md": {"peers": peers_table, "ablation": ablation_table},
+    "docs/quality.md": {
+        "peers": peers_table,
+        "ceilings": ceilings_table,
+        "ablation": ablation_table,
+    },
     "THIRD_PARTY.md": {"packages": packages_table},
 }
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from docs.generate import ROOT, pages
+from docs.generate.ceilings import write_ceilings
 from docs.generate.collect import collect
 from docs.generate.cost import write_costs
 from docs.generate.firmware import write_firmware
@@ -35,6 +36,8 @@ if __name__ == "__main__":
         write_firmware(ROOT)
     if "--profiles" in sys.argv[1:]:
         write_profiles(ROOT, Path(os.environ["TINYSE_DATA"]))
+    if "--ceilings" in sys.argv[1:]:
+        write_ceilings(ROOT, Path(os.environ["TINYSE_DATA"]))
     if "--collect" in sys.argv[1:]:
         collect(Path(sys.argv[sys.argv.index("--collect") + 1]), ROOT)
     if "--heard" in sys.argv[1:]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.audio.conftest import HEADER
-from tinyse.audio.corpora import read_manifest, write_manifest
+from tinyse.audio.corpora import Corpus, Interval, corpus_of_recipe, read_manifest, write_manifest
 from tinyse.errors import InputError
+from tinyse.recipe import Data
 
 
 def test_reads_the_intervals_of_each_split(small_corpus):
@@ -22,6 +23,41 @@ def test_written_and_read_again_is_the_same(small_corpus):
     corpus = read_manifest(small_corpus)
     write_manifest(small_corpus, corpus.intervals)
     assert read_manifest(small_corpus).intervals == corpus.intervals
+
+
+def _interval(kind, split, group, samples) -> Interval:
+    return Interval(path="a.flac", kind=kind, split=split, group=group, start=0, end=samples)
+
+
+def test_a_part_keeps_whole_groups_and_less_is_part_of_more(tmp_path):
+    intervals = tuple(
+        _interval(kind, split, f"{kind}-{split}-{n}", 100 + n)
+        for kind in ("speech", "noise")
+        for split in ("train", "valid")
+        for n in range(40)
+        for _ in range(2)
+    )
+    corpus = Corpus(root=tmp_path, name="c", sha256="0", intervals=intervals)
+    assert corpus.part(1.0) is corpus
+    half, fifth = corpus.part(0.5), corpus.part(0.2)
+    assert set(fifth.intervals) < set(half.intervals) < set(intervals)
+    assert len({part.sha256 for part in (corpus, half, fifth)}) == 3
+    for kind in ("speech", "noise"):
+        assert half.select(kind, "valid") == corpus.select(kind, "valid")
+        kept, every = (
+            sum(each.samples for each in part.select(kind, "train")) for part in (half, corpus)
+        )
+        assert 0.5 * every <= kept < 0.5 * every + 2 * 140
+        groups = [each.group for each in half.select(kind, "train")]
+        assert all(groups.count(group) == 2 for group in groups)
+        assert len(corpus.part(1e-9).select(kind, "train")) == 2
+
+
+def test_a_recipe_says_how_much_of_the_corpus_it_takes(small_corpus):
+    whole = read_manifest(small_corpus)
+    assert corpus_of_recipe(Data(), small_corpus.parent) == whole
+    part = corpus_of_recipe(Data(share=0.5), small_corpus.parent)
+    assert part == whole.part(0.5) != whole
 
 
 ROW = "test/noise.flac,noise,test,g,0,96000,16000\n"

@@ -33,6 +33,14 @@ def test_the_second_call_decodes_nothing(tiny_corpus, monkeypatch):
     assert pools.decode(corpus) == first
 
 
+def test_a_part_of_a_corpus_has_pools_of_its_own(tiny_corpus):
+    corpus = read_manifest(tiny_corpus / "manifest.csv")
+    whole, _ = pools.decode(corpus).load()
+    part, _ = pools.decode(corpus.part(0.5)).load()
+    again, _ = pools.decode(corpus).load()
+    assert (len(whole.members()), len(part.members()), len(again.members())) == (2, 1, 2)
+
+
 def test_files_that_have_changed_are_decoded_again(tiny_corpus, tmp_path):
     """The manifest names paths and lengths alone: neither tells one sound from another."""
     folder = shutil.copytree(tiny_corpus, tmp_path / "corpus")

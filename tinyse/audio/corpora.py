@@ -28,6 +28,7 @@ from tinyse.audio.tables import Row, Table, read_table, to_csv
 from tinyse.errors import InputError
 from tinyse.features import RATE
 from tinyse.files import read_bytes, write_bytes
+from tinyse.recipe import Data
 
 Kind = Literal["speech", "noise"]
 Split = Literal["train", "valid", "test"]
@@ -78,6 +79,40 @@ class Corpus(msgspec.Struct, frozen=True):
 
     def file(self, interval: Interval) -> Path:
         return self.root / interval.path
+
+    def part(self, share: float) -> Corpus:
+        """The same with at least `share` of the train split, of speech and of noise alike.
+
+        Groups are kept whole, in an order that their names alone decide: less is part of more.
+        """
+        if share == 1.0:
+            return self
+        kept = {(kind, name) for kind in KINDS for name in self._first_groups(kind, share)}
+        return msgspec.structs.replace(
+            self,
+            sha256=hashlib.sha256(f"{self.sha256} {share}".encode()).hexdigest(),
+            intervals=tuple(
+                each
+                for each in self.intervals
+                if each.split != "train" or (each.kind, each.group) in kept
+            ),
+        )
+
+    def _first_groups(self, kind: Kind, share: float) -> Iterator[str]:
+        samples: dict[str, int] = {}
+        for each in self.select(kind, "train"):
+            samples[each.group] = samples.get(each.group, 0) + each.samples
+        wanted, have = share * sum(samples.values()), 0
+        for name in sorted(samples, key=lambda name: hashlib.sha256(name.encode()).digest()):
+            if have >= wanted:
+                return
+            have += samples[name]
+            yield name
+
+
+def corpus_of_recipe(table: Data, data: Path) -> Corpus:
+    """What a recipe trains on, of the corpus in folder `data`."""
+    return read_manifest(data / table.manifest).part(table.share)
 
 
 def read_manifest(path: Path, data: bytes | None = None) -> Corpus:

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from tinyse.audio.corpora import read_manifest
+from tinyse.audio.corpora import corpus_of_recipe
 from tinyse.audio.lists import lists_of_recipe
 from tinyse.compress.mixtures import calibration
 from tinyse.compress.offline import Arrays, Pruning, bytes_of, prune_levels, prune_to_bytes
@@ -203,7 +203,7 @@ def _offline(
     frames, heard = None, {}
     if data is not None and settings_of(recipe).hears:
         _refuse_other_features(network, weights)
-        heard = {"manifest_sha256": read_manifest(data / recipe.data.manifest).sha256}
+        heard = {"manifest_sha256": corpus_of_recipe(recipe.data, data).sha256}
     record = {
         "schema": 1,
         "recipe": recipe.name,
@@ -335,7 +335,7 @@ def _refuse_control(recipe: Recipe, data: Path | None) -> None:
         raise InputError(what, "--control", "use --structure unit")
     if data is None:
         raise InputError("is needed by --control", "--data", "name the folder of the corpus")
-    read_manifest(data / recipe.data.manifest)
+    corpus_of_recipe(recipe.data, data)
     lists_of_recipe(recipe.data, data)
 
 

@@ -23,10 +23,10 @@ def calibration(
 ) -> NDArray[np.float32]:
     """Features [rows, T, n] of mixtures of the training split in folder `data`."""
     from tinyse.audio import pools
-    from tinyse.audio.corpora import read_manifest
+    from tinyse.audio.corpora import corpus_of_recipe
     from tinyse.audio.mixing import Mixer
 
-    decoded = pools.decode(read_manifest(data / recipe.data.manifest))
+    decoded = pools.decode(corpus_of_recipe(recipe.data, data))
     train = recipe.train
     mixer = Mixer(*decoded.load(), recipe.mixing, train.seed, train.frames)
     return features_of(statistics, mixer.batch(_STEP, rows))

@@ -41,11 +41,18 @@ def filtered(sound: NDArray, gains: NDArray) -> NDArray[np.float64]:
     return features.istft(gains * features.stft(sound), len(sound))
 
 
-def best_mask(mixture: NDArray, target: NDArray) -> NDArray[np.float64]:
-    """The mixture [n] through the phase-sensitive band mask that its target gives."""
+def best_mask(
+    mixture: NDArray, target: NDArray, bound: float = 1.0, bands: bool = True
+) -> NDArray[np.float64]:
+    """The mixture [n] through the phase-sensitive mask that its target gives.
+
+    bound : of the mask; that of an exported file is 1
+    bands : a gain for each of the 128 bands, as networks give it; else one for each of 257 bins
+    """
     noisy, clean = features.stft(mixture), features.stft(target)
-    bank = features.warp_bank().T
+    bank = features.warp_bank().T if bands else np.eye(features.BINS)
     along = (clean * noisy.conj()).real @ bank
     power = (noisy.real**2 + noisy.imag**2) @ bank
-    mask = np.clip(along / np.maximum(power, np.finfo(np.float64).tiny), 0.0, 1.0)
-    return features.istft(features.bin_gains(mask) * noisy, len(mixture))
+    mask = np.clip(along / np.maximum(power, np.finfo(np.float64).tiny), 0.0, bound)
+    gains = features.bin_gains(mask) if bands else mask
+    return features.istft(gains * noisy, len(mixture))

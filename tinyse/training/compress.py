@@ -24,7 +24,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from tinyse.audio import pools
-from tinyse.audio.corpora import Corpus, read_manifest
+from tinyse.audio.corpora import Corpus, corpus_of_recipe
 from tinyse.audio.feed import Batches, Feed
 from tinyse.audio.lists import MixtureList, lists_of_recipe
 from tinyse.errors import TinySEError
@@ -91,7 +91,7 @@ def train_compressed(
     taught = source.taught_by(teacher)
     recipe = msgspec.structs.replace(recipe, network=source.network)
     find_cpu_calls(recipe.train.precision)  # refused before anything is written
-    corpus = read_manifest(data / recipe.data.manifest)
+    corpus = corpus_of_recipe(recipe.data, data)
     valid = lists_of_recipe(recipe.data, data)
     shas = {"source_sha256": sha256(weights), "teacher_sha256": sha256(teacher)}
     record = provenance(recipe, corpus, valid) | shas

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinyse.audio import pools
-from tinyse.audio.corpora import Corpus, read_manifest
+from tinyse.audio.corpora import Corpus, corpus_of_recipe
 from tinyse.audio.feed import Batches, Feed
 from tinyse.audio.lists import MixtureList, lists_of_recipe
 from tinyse.errors import TinySEError
@@ -53,7 +53,7 @@ def train(
     (InputError) unless `force`.
     """
     find_cpu_calls(recipe.train.precision)  # refused before anything is written
-    corpus = read_manifest(data / recipe.data.manifest)
+    corpus = corpus_of_recipe(recipe.data, data)
     valid = lists_of_recipe(recipe.data, data)
     record = provenance(recipe, corpus, valid)
     if resume:
