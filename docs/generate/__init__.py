@@ -42,7 +42,7 @@ from docs.generate.ceilings import ceilings_table
 from docs.generate.commands import commands_page
 from docs.generate.cost import cost_table
 from docs.generate.curves import curves_svg
-from docs.generate.firmware import firmware_tables
+from docs.generate.firmware import firmware_tables, front_end_table
 from docs.generate.heard import noises_table, rows_table
 from docs.generate.models import models_table
 from docs.generate.packages import packages_table
@@ -66,7 +66,7 @@ PARTS = {
     "README.md": {"models": models_table},
     "docs/formats.md": {"recipe keys": recipe_keys, "profiles": profiles_table},
     "docs/cost_model.md": {"costs": cost_table},
-    "docs/firmware.md": {"firmware": firmware_tables},
+    "docs/firmware.md": {"firmware": firmware_tables, "front end": front_end_table},
     "docs/results.md": {
         "headline": headline_table,
         "curves": quality_table,

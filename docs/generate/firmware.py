@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tinyse.bench import machine, network_figures, open_here, timed
+from tinyse.bench import front_end_figures, machine, network_figures, open_here, timed
 from tinyse.files import write_json
 from tinyse.pack.files import native_bytes
 from tinyse.quant import IntegerNetwork
@@ -20,6 +20,7 @@ from tinyse.tflite.check import load
 
 JSON = "docs/firmware.json"
 BASELINE = "lstm_256"
+SMALLEST = "lstm_tiny"
 SPARSITY = 0.9
 CORES = {"cortex_m4": "Cortex-M4", "cortex_m7": "Cortex-M7", "cortex_m55": "Cortex-M55"}
 TIMED = {
@@ -33,6 +34,13 @@ Dense is the published `{model}`; the other has the weakest 90 % of its 4 x 4 bl
 nothing trained again, which changes no count. Flash is blob, code and constants, without the audio
 tables. Times are medians of blocks of frames in turns, with other work on the machine: read the
 ratios. Processor: {processor}."""
+FRONT_END = {
+    "instructions_per_frame": "instructions a frame, on top",
+    "code_bytes": "flash: code, bytes",
+    "tables_bytes": "flash: audio tables, bytes",
+    "memory_bytes": "RAM, bytes",
+    "stack_bytes": "stack of `tinyse_process`, bytes",
+}
 
 
 def write_firmware(root: Path) -> None:
@@ -51,6 +59,7 @@ def measured(file: Path) -> dict[str, Any]:
         "schema": 1,
         "model": BASELINE,
         "networks": {name: _figures(of) for name, of in (("dense", dense), ("sparse", sparse))},
+        "front_end": {core: front_end_figures(dense, core) for core in CORES},
         "machine": machine(),
         "runtimes": timed(runtimes),
     }
@@ -67,10 +76,28 @@ def _figures(network: IntegerNetwork) -> dict[str, Any]:
 
 
 def firmware_tables(root: Path) -> str:
-    """Both tables and what they stand on."""
+    """The tables of network and host, and what they stand on."""
     found = json.loads((root / JSON).read_text("utf-8"))
     note = NOTE.format(model=found["model"], processor=found["machine"]["processor"])
     return "\n\n".join([_counts(found["networks"]), _times(found["runtimes"]), note])
+
+
+def front_end_table(root: Path) -> str:
+    """What sound to sound costs on top of any network."""
+    found = json.loads((root / JSON).read_text("utf-8"))["front_end"]
+    lines = [["front end", *(CORES[core] for core in found)], ["---", *("---:" for _ in found)]]
+    for key, label in FRONT_END.items():
+        lines.append([label, *(f"{figures[key]:,}" for figures in found.values())])
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"{table}\n\n{_whole(root, SMALLEST, found['cortex_m4'])}"
+
+
+def _whole(root: Path, model: str, front_end: dict[str, int]) -> str:
+    metrics = json.loads((root / "models" / model / "metrics.json").read_text("utf-8"))
+    instructions = metrics["instructions"]["cortex_m4"] + front_end["instructions_per_frame"]
+    flash = metrics["memory"]["native_flash"] + front_end["code_bytes"] + front_end["tables_bytes"]
+    of = f"{instructions:,} instructions a frame and {flash:,} bytes of flash"
+    return f"`{model}` and its front end take {of} together on a Cortex-M4."
 
 
 def _counts(networks: dict[str, Any]) -> str:

@@ -77,23 +77,23 @@ void tinyse_audio_reset(tinyse_audio *audio)
 }
 
 /* Bins 0..256 of 512 real values from the FFT of their 256 pairs, or (inverse) the way back; twice
- * the true values forward, half the true ones backward.  Works on bins k and 256 - k at once. */
+ * the true values forward, half the conjugates of the true ones backward, for one FFT is then the
+ * other.  Works on bins k and 256 - k at once. */
 static void split(float *spectrum, const float *sine, int inverse)
 {
-    if (!inverse) memcpy(spectrum + 512, spectrum, 2 * sizeof(float));
-    for (unsigned k = 0; k <= 128; k++) {
-        float *low = spectrum + 2 * k, *high = spectrum + 2 * (256 - k);
+    const float sign = inverse ? -1.0f : 1.0f;
+    float *low = spectrum, *high = spectrum + 512;
+    if (!inverse) memcpy(high, low, 2 * sizeof(float));
+    for (unsigned step = 0; step <= 256; step += 2, low += 2, high -= 2) {
         const float even_re = low[0] + high[0], even_im = low[1] - high[1];
         const float odd_re = low[0] - high[0], odd_im = low[1] + high[1];
-        const float re = ts_cosine(sine, 2 * k);
-        const float im = inverse ? ts_sine(sine, 2 * k) : -ts_sine(sine, 2 * k);
-        const float sign = inverse ? 1.0f : -1.0f; /* times -i forward, i backward */
-        const float turned_re = -sign * (odd_re * im + odd_im * re);
-        const float turned_im = sign * (odd_re * re - odd_im * im);
+        const float cosine = sign * sine[256 - step];
+        const float turned_re = odd_im * cosine - odd_re * sine[step];
+        const float turned_im = odd_re * cosine + odd_im * sine[step];
         low[0] = even_re + turned_re;
-        low[1] = even_im + turned_im;
+        low[1] = sign * (even_im - turned_im);
         high[0] = even_re - turned_re;
-        high[1] = turned_im - even_im;
+        high[1] = -sign * (even_im + turned_im);
     }
 }
 
@@ -102,10 +102,10 @@ static void analyse(tinyse_audio *audio, const float *in)
     const float *sine = audio->tables->sine;
     float *frame = audio->spectrum;
     for (unsigned i = 0; i < TINYSE_HOP; i++) {
-        frame[i] = audio->last[i] * ts_sine(sine, i);
-        frame[TINYSE_HOP + i] = in[i] * ts_sine(sine, TINYSE_HOP + i);
+        frame[i] = audio->last[i] * sine[i];
+        frame[TINYSE_HOP + i] = in[i] * sine[TINYSE_HOP - i];
+        audio->last[i] = in[i];
     }
-    memcpy(audio->last, in, sizeof audio->last);
     ts_fft256(frame, audio->work, sine);
     split(frame, sine, 0);
 }
@@ -117,27 +117,25 @@ static void synthesise(tinyse_audio *audio, float *out)
     /* `analyse` left twice the spectrum, `split` doubles again, the FFT gives 256 times. */
     const float scale = 1.0f / (2.0f * 2.0f * 256.0f);
     split(frame, sine, 1);
-    for (unsigned i = 0; i < 256; i++) frame[2 * i + 1] = -frame[2 * i + 1]; /* backward by */
-    ts_fft256(frame, audio->work, sine);                                     /* conjugates */
-    for (unsigned i = 0; i < 256; i++) frame[2 * i + 1] = -frame[2 * i + 1];
+    ts_fft256(frame, audio->work, sine);
     for (unsigned i = 0; i < TINYSE_HOP; i++) {
-        out[i] = audio->overlap[i] + frame[i] * scale * ts_sine(sine, i);
-        audio->overlap[i] =
-            frame[TINYSE_HOP + i] * scale * ts_sine(sine, TINYSE_HOP + i);
+        const float signed_scale = i & 1u ? -scale : scale; /* of conjugates */
+        out[i] = audio->overlap[i] + frame[i] * signed_scale * sine[i];
+        audio->overlap[i] = frame[TINYSE_HOP + i] * signed_scale * sine[TINYSE_HOP - i];
     }
 }
 
 static void band_powers(tinyse_audio *audio)
 {
     const ts_frontend_tables *tables = audio->tables;
+    const float *spectrum = audio->spectrum; /* doubled: four times the power */
     memset(audio->bands, 0, sizeof audio->bands);
-    for (unsigned bin = 0; bin < TS_BINS; bin++) {
-        const float re = audio->spectrum[2 * bin], im = audio->spectrum[2 * bin + 1];
-        const float power = 0.25f * (re * re + im * im); /* the spectrum is doubled */
-        const float upper = (float)tables->upper[bin] * (1.0f / 65536.0f);
-        const unsigned band = tables->band[bin];
-        audio->bands[band] += power * (1.0f - upper);
-        audio->bands[band + 1] += power * upper;
+    for (unsigned bin = 0; bin < TS_BINS; bin++, spectrum += 2) {
+        const float power = 0.25f * (spectrum[0] * spectrum[0] + spectrum[1] * spectrum[1]);
+        const float upper = power * (1.0f / 65536.0f) * (float)tables->upper[bin];
+        float *bands = audio->bands + tables->band[bin];
+        bands[0] += power - upper;
+        bands[1] += upper;
     }
 }
 
@@ -151,7 +149,8 @@ static float log2_of(float value)
     bits -= shifted & 0xff800000u;
     memcpy(&value, &bits, sizeof bits);
     const float z = (value - 1.0f) / (value + 1.0f), z2 = z * z;
-    const float series = 1.0f + z2 * (1.0f / 3 + z2 * (1.0f / 5 + z2 * (1.0f / 7 + z2 / 9)));
+    const float series =
+        1.0f + z2 * (1.0f / 3 + z2 * (1.0f / 5 + z2 * (1.0f / 7 + z2 * (1.0f / 9))));
     return (float)exponent + 2.88539008f * z * series; /* 2 / ln 2 */
 }
 
@@ -183,12 +182,13 @@ static void apply_mask(tinyse_audio *audio)
     for (unsigned band = 0; band < TS_BANDS; band++)
         audio->bands[band] = (float)(audio->mask[band] - header->output_zero) * header->output_scale;
     audio->bands[TS_BANDS] = 0.0f;
-    for (unsigned bin = 0; bin < TS_BINS; bin++) {
+    float *spectrum = audio->spectrum;
+    for (unsigned bin = 0; bin < TS_BINS; bin++, spectrum += 2) {
         const float upper = (float)tables->upper[bin] * (1.0f / 65536.0f);
         const float *bands = audio->bands + tables->band[bin];
-        const float gain = bands[0] * (1.0f - upper) + bands[1] * upper;
-        audio->spectrum[2 * bin] *= gain;
-        audio->spectrum[2 * bin + 1] *= gain;
+        const float gain = bands[0] + (bands[1] - bands[0]) * upper;
+        spectrum[0] *= gain;
+        spectrum[1] *= gain;
     }
 }
 

@@ -28,17 +28,4 @@ tinyse_status ts_frontend_check(const ts_frontend_tables *tables, const ts_heade
 /* fft.c: FFT of 256 complex values in `data`, forward; `work` is of the same size. */
 void ts_fft256(float data[512], float work[512], const float sine[257]);
 
-/* sin(pi step / 512) of any step from 0 to 1023. */
-static inline float ts_sine(const float sine[257], unsigned step)
-{
-    const unsigned folded = step & 511u;
-    const float value = sine[folded <= 256 ? folded : 512 - folded];
-    return step & 512u ? -value : value;
-}
-
-static inline float ts_cosine(const float sine[257], unsigned step)
-{
-    return ts_sine(sine, (step + 256) & 1023u);
-}
-
 #endif

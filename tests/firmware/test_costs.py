@@ -12,8 +12,9 @@ import shutil
 
 import pytest
 
+from tests.network_maker import integer_network
 from tests.sparse_networks import by_magnitude, published
-from tinyse.bench import network_figures
+from tinyse.bench import front_end_figures, network_figures
 
 pytestmark = [
     pytest.mark.slow,
@@ -61,3 +62,16 @@ def test_our_own_dense_kernels_are_no_straw_men(blocks):
     dense = network_figures(published())
     assert dense["cortex_m4"]["instructions_per_frame"] <= 1.04 * M4_PAIRS
     assert dense["cortex_m55"]["instructions_per_frame"] <= M55_DENSE
+
+
+@pytest.mark.parametrize("core", ["cortex_m4", "cortex_m55"])
+def test_the_front_end(core):
+    found = front_end_figures(published(), core)
+    print(core, found)
+    assert found["instructions_per_frame"] <= 72_000
+    assert found["code_bytes"] + found["tables_bytes"] <= 5_120
+    assert found["memory_bytes"] <= 6_960 and found["stack_bytes"] <= 320
+
+
+def test_no_front_end_without_tables():
+    assert front_end_figures(integer_network((8,), (), 24, 16), "cortex_m4") is None

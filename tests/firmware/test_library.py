@@ -59,7 +59,9 @@ def test_no_warning_on_a_host(compiler, tmp_path):
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.core)
 def test_no_warning_on_a_board(board, tmp_path):
     include = f"-I{harness() / 'include'}"
-    extra = [harness() / "targets" / "cortex_m" / name for name in ("start.c", "measure.c")]
+    extra = [
+        harness() / "targets" / "cortex_m" / name for name in ("start.c", "measure.c", "sound.c")
+    ]
     sources = [*library_sources(), *extra]
     flags = (*WARNINGS, *board.flags, *emulated.FLAGS, include)
     run("arm-none-eabi-gcc", *flags, "-c", *sources, cwd=tmp_path)

@@ -9,16 +9,22 @@ import pytest
 
 from tests.network_maker import frames, integer_network, small_network
 from tests.sparse_networks import by_magnitude, cut_network
+from tinyse.audio.synth import demo_mixture
 from tinyse.compiled import MissingTool
 from tinyse.errors import InputError
+from tinyse.features import HOP
+from tinyse.files import packaged
 from tinyse.pack.c_source import arena_bytes
 from tinyse.pack.format import Layout
 from tinyse.pack.native import pack
 from tinyse.quant import IntegerDense, IntegerNetwork, Quantisation
 from tinyse.runtimes import emulated
 from tinyse.runtimes.emulated import M4, M55, CortexM4, CortexM7, CortexM55, firmware
+from tinyse.runtimes.emulated_sound import process
 from tinyse.runtimes.interface import trace
+from tinyse.runtimes.native import NativeAudio, NativeModel
 from tinyse.runtimes.oracle import Oracle
+from tinyse.tflite.check import load
 
 BOARDS = [CortexM4, CortexM7, CortexM55]
 needs_board = pytest.mark.skipif(
@@ -125,3 +131,16 @@ def test_an_arena_that_the_firmware_does_not_have_is_refused(monkeypatch):
     blob = pack(small_network(), Layout.PAIRS).data
     with pytest.raises(InputError, match=r"mps2-an386: an arena of [0-9,]+ bytes"):
         firmware(M4, blob)
+
+
+@needs_board
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
+def test_sound_on_a_board_is_that_of_the_host(board):
+    """But for roundings: compilers may fuse multiplications and additions."""
+    network = load(packaged("models", "lstm_tiny", "model.tflite")).network
+    sound = demo_mixture(1).mixture[: 100 * HOP].astype(np.float32)
+    host = NativeAudio(NativeModel(pack(network, Layout.LANES).data)).process(sound)
+    processed = process(board.board, pack(network, board.board.layout).data, sound)
+    assert processed.instructions.shape == (100,) and processed.instructions.min() > 60_000
+    assert np.abs(host).max() > 0.05
+    assert np.abs(processed.sound - host).max() < 0.01

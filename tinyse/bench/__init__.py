@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from tinyse import __version__
-from tinyse.bench.firmware import BOARDS, firmware_figures, gated_figures, network_figures
+from tinyse.bench.firmware import (
+    BOARDS,
+    firmware_figures,
+    front_end_figures,
+    gated_figures,
+    network_figures,
+)
 from tinyse.bench.timing import FRAME_MS, checksum, random_frames, timed
 from tinyse.compiled import MissingTool
 from tinyse.errors import InputError, MissingExtra, TinySEError
@@ -30,6 +36,7 @@ __all__ = [
     "bench",
     "checksum",
     "firmware_figures",
+    "front_end_figures",
     "gated_figures",
     "machine",
     "network_figures",
@@ -130,7 +137,8 @@ def _firmware(
             continue
         notice(f"{_name(path)}: counting on {name}")
         try:
-            rows.append(firmware_figures(path, (name,))[name])
+            found = firmware_figures(path, (name,))[name]
+            rows.append(found | {"front_end": front_end_figures(load(path).network, name)})
         except (MissingTool, InputError) as error:
             _note(missing, name, path, error)
     return rows

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from tinyse.bench.timing import FRAME_MS, random_frames
 from tinyse.compiled import MissingTool
 from tinyse.errors import InputError
+from tinyse.features import HOP
 from tinyse.quant import IntegerNetwork
 from tinyse.runtimes.emulated import CortexM4, CortexM7, CortexM55, Emulated, code_bytes
+from tinyse.runtimes.emulated_sound import process
 from tinyse.tflite.check import load
 
 BOARDS = {board.name: board for board in (CortexM4, CortexM7, CortexM55)}
@@ -44,6 +46,33 @@ def network_figures(
     """The same of a network that is in no file."""
     frames = random_frames(_FRAMES, 0, network.input, network.layers[0].width)
     return {name: _figures(BOARDS[name](network), frames) for name in boards}
+
+
+def front_end_figures(network: IntegerNetwork, board: str) -> dict[str, int] | None:
+    """What sound to sound costs on top of the network; None for one without audio tables.
+
+    Two FFTs, the features, the mask onto the spectrum: instructions of `tinyse_process` less those
+    of the network, bytes of code and tables, of its own memory, and of the stack of the whole call.
+    """
+    runtime = BOARDS[board](network)
+    tables = sum(runtime.blob.accounts.get("front end", {}).values())
+    if not tables:
+        return None
+    runtime.run(random_frames(_FRAMES, 0, network.input, network.layers[0].width))
+    assert runtime.measured is not None
+    sound = np.random.default_rng(0).normal(0, 0.1, _FRAMES * HOP).astype(np.float32)
+    processed = process(runtime.board, runtime.blob.data, sound)
+    alone = np.median(runtime.measured.instructions.sum(axis=1))
+    with_it, without = (
+        code_bytes(runtime.board, runtime.blob.data, program) for program in ("sound", "measure")
+    )
+    return {
+        "instructions_per_frame": int(np.median(processed.instructions) - alone),
+        "code_bytes": with_it - without,
+        "tables_bytes": tables,
+        "memory_bytes": processed.memory_bytes,
+        "stack_bytes": processed.stack_bytes,
+    }
 
 
 def gated_figures(file: Path, notice: Callable[[str], None]) -> dict[str, dict[str, int]]:

@@ -172,7 +172,10 @@ def _print_firmware(models: list[dict]) -> None:
 
     title = "C runtime on emulated cores, exact counts"
     table = Table(title=title, box=None, pad_edge=False)
-    for heading in ("model", "core", "instructions/frame", "at 100 MHz", "flash", "arena", "stack"):
+    for heading in (
+        *("model", "core", "instructions/frame", "at 100 MHz", "front end"),
+        *("flash", "arena", "stack"),
+    ):
         table.add_column(heading, justify="left" if heading in ("model", "core") else "right")
     for model in models:
         for row in model["firmware"]:
@@ -182,6 +185,7 @@ def _print_firmware(models: list[dict]) -> None:
                 row["runtime"],
                 f"{row['instructions_per_frame']:,}",
                 f"{row['load_100_mhz']:.1%}",
+                f"+{row['front_end']['instructions_per_frame']:,}" if row["front_end"] else "",
                 *(f"{row[key]:,}" for key in keys),
             )
     if table.row_count:

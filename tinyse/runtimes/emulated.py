@@ -43,7 +43,7 @@ FLAGS = (
     *("-fno-tree-loop-distribute-patterns", "-ffunction-sections", "-fdata-sections", "-nostdlib"),
 )
 SECONDS_PER_FRAME, MOST_SECONDS = 0.5, 60  # a firmware that hangs must not hang us
-ARENA_BYTES = 64 << 10  # of measure.c
+ARENA_BYTES = 64 << 10  # of measure.c and sound.c
 MEASURE_STATUS = {
     95: "a layer of more instructions than its counter of 24 bits can tell",
     96: "more than 64 layers",
@@ -70,6 +70,12 @@ class Board:
     model_section: str
     model_bytes: int
     ticks: tuple[int, int, int]
+
+    def instructions(self, counts: NDArray[np.uint32], empty: int) -> NDArray[np.int64]:
+        """Of regions that took `counts` ticks, where an empty one takes `empty`."""
+        factor, offset, divisor = self.ticks
+        found = (np.append(counts, np.uint32(empty)).astype(np.int64) * factor + offset) // divisor
+        return (found[:-1] - found[-1]).reshape(counts.shape)
 
 
 M4 = Board(
@@ -130,8 +136,8 @@ def library_object(board: Board) -> Path:
     return build(command, library_sources(), "-library.o")
 
 
-def firmware(board: Board, blob: bytes) -> Path:
-    """The ELF file of a model on a board, with the harness that measures.
+def firmware(board: Board, blob: bytes, program: str = "measure") -> Path:
+    """The ELF file of a model on a board, with the program of the harness that measures it.
 
     InputError for a blob that the board has no room for.
     """
@@ -157,7 +163,7 @@ def firmware(board: Board, blob: bytes) -> Path:
         *("-nostartfiles", "-T", str(target / "board.ld")),
         *(f"-Wl,--gc-sections,--no-warn-rwx-segments,{symbols}", "-lgcc"),
     )
-    sources = [target / "start.c", target / "measure.c", target / "model.S"]
+    sources = [target / "start.c", target / f"{program}.c", target / "model.S"]
     return build(command, [*sources, library_object(board)], ".elf")
 
 
@@ -166,16 +172,45 @@ def _c_text(path: Path) -> str:
     return f'"{escaped}"'
 
 
-def code_bytes(board: Board, blob: bytes) -> int:
-    """Flash that the library's code and constants take in a firmware that creates and steps."""
+def code_bytes(board: Board, blob: bytes, program: str = "measure") -> int:
+    """Flash that the library's code and constants take in a firmware that does what `program` does.
+
+    `measure` creates a model and steps it, `sound` makes audio of it and processes.
+    """
     done = subprocess.run(
-        [find_tool((SIZES,), GET), "-A", str(firmware(board, blob))],
+        [find_tool((SIZES,), GET), "-A", str(firmware(board, blob, program))],
         capture_output=True,
         text=True,
         check=True,
     )
     rows = (line.split() for line in done.stdout.splitlines())
     return next(int(row[1]) for row in rows if row and row[0] == ".library")
+
+
+def start(board: Board, elf: Path, folder: Path, frames: int) -> None:
+    """Run a firmware beside its files in `folder`; InputError where it does not end well."""
+    command = (
+        *(find_tool((EMULATOR,), GET), "-M", board.machine, "-nographic", "-monitor", "none"),
+        *("-serial", "none", "-icount", "shift=6", "-kernel", str(elf)),
+        *("-semihosting-config", "enable=on,target=native"),
+    )
+    limit = MOST_SECONDS + SECONDS_PER_FRAME * frames
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=limit,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        what = f"{frames} frames took more than {limit:g} s"
+        raise InputError(what, board.core, "try again when the machine is idle") from error
+    if done.returncode:
+        what = MEASURE_STATUS.get(done.returncode, f"status {done.returncode}")
+        raise InputError(f"the firmware ended with {what} {done.stderr}".strip(), board.core)
 
 
 class Emulated:
@@ -189,7 +224,6 @@ class Emulated:
         self.network = network
         self.blob: Blob = pack(network, self.board.layout)
         self._elf = firmware(self.board, self.blob.data)
-        self._emulator = find_tool((EMULATOR,), GET)
         self._state: bytes | None = None
         self._states = b""
         first = self.run(np.zeros((1, network.layers[0].width), np.int8))
@@ -223,48 +257,19 @@ class Emulated:
             (folder / "frames.bin").write_bytes(np.ascontiguousarray(frames).tobytes())
             if self._state is not None:
                 (folder / "state.bin").write_bytes(self._state)
-            self._start(folder, len(frames))
+            start(self.board, self._elf, folder, len(frames))
             self.measured = self._read(folder, len(frames))
             self._state = (folder / "state.bin").read_bytes()
             self._states = (folder / "states.bin").read_bytes()
         return self.measured.masks
 
-    def _start(self, folder: Path, frames: int) -> None:
-        command = (
-            *(self._emulator, "-M", self.board.machine, "-nographic", "-monitor", "none"),
-            *("-serial", "none", "-icount", "shift=6", "-kernel", str(self._elf)),
-            *("-semihosting-config", "enable=on,target=native"),
-        )
-        limit = MOST_SECONDS + SECONDS_PER_FRAME * frames
-        try:
-            done = subprocess.run(
-                command,
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=limit,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            what = f"{frames} frames took more than {limit:g} s"
-            raise InputError(what, self.name, "try again when the machine is idle") from error
-        if done.returncode:
-            what = MEASURE_STATUS.get(done.returncode, f"status {done.returncode}")
-            raise InputError(f"the firmware ended with {what} {done.stderr}".strip(), self.name)
-
     def _read(self, folder: Path, frames: int) -> Measured:
-        factor, offset, divisor = self.board.ticks
-
-        def instructions(ticks: NDArray[np.uint32]) -> NDArray[np.int64]:
-            return (ticks.astype(np.int64) * factor + offset) // divisor
-
         arena, stack, empty = np.fromfile(folder / "facts.bin", np.uint32)
         counts = np.fromfile(folder / "counts.bin", np.uint32).reshape(frames, -1)
         masks = np.fromfile(folder / "masks.bin", np.int8)
         return Measured(
             masks.reshape(frames, self.network.layers[-1].units),
-            instructions(counts) - instructions(empty),
+            self.board.instructions(counts, empty),
             int(arena),
             int(stack),
         )
