@@ -11,7 +11,7 @@ import pytest
 from tests.test_bench import CORES, needs_board
 from tinyse import check as checking
 from tinyse.compiled import MissingTool
-from tinyse.errors import InputError
+from tinyse.errors import InputError, TinySEError
 from tinyse.files import packaged
 from tinyse.publish import refresh
 
@@ -154,3 +154,30 @@ def test_without_the_tools_the_check_says_so_and_holds(published, monkeypatch):
     rows = checking.check(published, notice=told.append)
     assert all(row["holds"] for row in rows) and len(rows) == 5
     assert any("make firmware-deps" in line for line in told)
+
+
+@pytest.mark.parametrize("wrong", ["[]", "{}", '{"memory": {}}', '{"memory": 3, "check": {}}'])
+def test_a_refresh_of_figures_that_are_not_there_is_refused(published, wrong):
+    (published / "metrics.json").write_text(wrong)
+    with pytest.raises(InputError, match=r"metrics\.json: lacks a figure"):
+        refresh(published, silent)
+
+
+@pytest.mark.parametrize("error", [TinySEError("a fault"), InputError("no kernel takes it")])
+def test_a_core_that_fails_fails_the_check(published, error, monkeypatch):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr("tinyse.bench.firmware.network_figures", fail)
+    path = published / "metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["check"]["sdr"] = {}
+    path.write_text(json.dumps(metrics))
+    monkeypatch.setattr(checking, "measured", lambda *_: {})
+    with pytest.raises(type(error), match=error.what):
+        checking.check(published)
+
+
+def test_a_folder_that_is_not_there_is_refused(published, tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        checking.check(published, tmp_path / "typo")

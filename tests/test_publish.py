@@ -140,6 +140,16 @@ def test_runs_of_different_recipes_are_not_seeds_of_one(run, tmp_path, tiny_corp
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize("key", ["manifest_sha256", "valid_list_sha256", "source_sha256"])
+def test_runs_of_other_data_are_not_seeds_of_one(run, key, tmp_path, tiny_corpus) -> None:
+    other, test = with_seed(run, 4, 7.9), read_list(tiny_corpus / "mixtures_test.csv")
+    record = json.loads((other / "run.json").read_text())
+    (other / "run.json").write_text(json.dumps(record | {key: "another"}))
+    with pytest.raises(InputError, match=f"another {key}"):
+        publish(run, tmp_path / "x", test, seeds=[other])
+    assert not (tmp_path / "x").exists()
+
+
 def test_every_measurement_stands_in_metrics_and_card(
     run, tmp_path, tiny_corpus, without_tensorflow
 ) -> None:

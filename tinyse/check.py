@@ -64,6 +64,8 @@ def check(
     in the folder `data`, or is another than was recorded, is named to `notice` and left out; so is
     the C runtime where its compiler or emulator is not installed.
     """
+    if data is not None and not data.is_dir():
+        raise InputError("there is no such folder", data, "name the folder of the lists' audio")
     folder = find_published(name)
     path = folder / "metrics.json"
     published = read_json(path)

@@ -159,12 +159,24 @@ def _best_first(runs: list[Path]) -> list[Path]:
         if recipe != recipes[0]:
             raise InputError(f"has another recipe than {runs[0]}", each, "publish it on its own")
     records = [read_json(each / "run.json") for each in runs]
+    for each, record in zip(runs, records, strict=True):
+        for key, value in _made_from(record).items():
+            if value != _made_from(records[0])[key]:
+                raise InputError(f"has another {key} than {runs[0]}", each, "publish it on its own")
     seeds = [record["seed"] for record in records]
     for each, seed in zip(runs, seeds, strict=True):
         if seeds.count(seed) > 1:
             raise InputError(f"seed {seed} is there twice", each, "give each seed once")
     gains = [record["valid_si_sdr_gain"] for record in records]
     return [runs[index] for index in sorted(range(len(runs)), key=lambda index: -gains[index])]
+
+
+def _made_from(record: dict[str, Any]) -> dict[str, Any]:
+    """What runs that differ in their seed alone have in common, beside their recipe."""
+    keys = ("manifest_sha256", "valid_list_sha256", "source_sha256", "teacher_sha256")
+    made_from = {key: record.get(key) for key in keys}
+    # Runs from before teachers were written down followed what they began with.
+    return made_from | {"teacher_sha256": made_from["teacher_sha256"] or made_from["source_sha256"]}
 
 
 def _asked(run: Path) -> Recipe:
@@ -333,7 +345,7 @@ def with_file_figures(
     Sparsity, bytes, multiply-accumulates; instructions per frame of the C runtime on emulated
     cores, and its flash, arena and stack on a Cortex-M4.
     """
-    inspected, cores = inspect(file), gated_figures(file, notice)
+    inspected, cores = inspect(file), _cores(file, notice)
     found = metrics | {
         "sparsity": inspected["sparsity"],
         "bytes": _before_bound(inspected["bytes"], _native(file)),
@@ -350,6 +362,14 @@ def with_file_figures(
         }
         found["check"] = found["check"] | {"firmware": cores}
     return found
+
+
+def _cores(file: Path, notice: Callable[[str], None]) -> dict[str, dict[str, int]]:
+    try:
+        return gated_figures(file, notice)
+    except InputError as error:
+        notice(f"C runtime on Cortex-M: left out: {error}")
+        return {}
 
 
 def _native(file: Path) -> dict[str, int]:
@@ -375,6 +395,8 @@ def refresh(name: str | Path, notice: Callable[[str], None]) -> dict[str, Any]:
     """
     folder = find_published(name)
     metrics, file = read_json(folder / "metrics.json"), folder / "model.tflite"
+    with figures_of(folder / "metrics.json"):
+        metrics |= {part: metrics[part] | {} for part in ("memory", "check")}
     manifest = read_json(folder / MANIFEST)
     with figures_of(folder / MANIFEST):
         exported = manifest["files"]["model.tflite"]["sha256"]

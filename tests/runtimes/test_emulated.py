@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from tests.network_maker import frames, integer_network, small_network
 from tests.sparse_networks import by_magnitude, cut_network
 from tinyse.audio.synth import demo_mixture
 from tinyse.compiled import MissingTool
-from tinyse.errors import InputError
+from tinyse.errors import InputError, TinySEError
 from tinyse.features import HOP
 from tinyse.files import packaged
 from tinyse.pack.c_source import arena_bytes
@@ -144,3 +145,16 @@ def test_sound_on_a_board_is_that_of_the_host(board):
     assert processed.instructions.shape == (100,) and processed.instructions.min() > 60_000
     assert np.abs(host).max() > 0.05
     assert np.abs(processed.sound - host).max() < 0.01
+
+
+@needs_board
+@pytest.mark.parametrize(
+    ("status", "kind", "says"),
+    [(95, InputError, "24 bits"), (99, TinySEError, "a fault"), (7, TinySEError, "status 7")],
+)
+def test_a_firmware_that_fails_is_no_fault_of_the_input(status, kind, says, monkeypatch, tmp_path):
+    ended = subprocess.CompletedProcess([], status, "", "")
+    monkeypatch.setattr(emulated.subprocess, "run", lambda *_, **__: ended)
+    with pytest.raises(TinySEError, match=f"Cortex-M4: .*{says}") as caught:
+        emulated.start(M4, tmp_path / "x.elf", tmp_path, 1)
+    assert type(caught.value) is kind

@@ -20,6 +20,7 @@ dense = [8]
 [mixing]
 rooms = 2
 [train]
+optimiser = "OPTIMISER"
 batch = 2
 frames = 40
 steps_per_epoch = 12
@@ -28,10 +29,10 @@ save_every = 5
 """
 
 
-@pytest.fixture
-def command(tiny_corpus, tmp_path):
+@pytest.fixture(params=["adam", "muon"])
+def command(request, tiny_corpus, tmp_path):
     recipe = tmp_path / "recipe.toml"
-    recipe.write_text(RECIPE)
+    recipe.write_text(RECIPE.replace("OPTIMISER", request.param))
     data = ["--data", str(tiny_corpus)]
     return [sys.executable, "-m", "tinyse", "train", str(recipe), *data, "--run"]
 

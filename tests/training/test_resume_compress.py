@@ -38,7 +38,7 @@ CASES = {
     "magnitude with Muon": (
         {"method": "magnitude", "structure": "block:2x2"},
         {"optimiser": "muon"},
-        ("after the freeze",),
+        ("after the freeze", "in the next level"),
     ),
     "magnitude in float": ({"method": "magnitude", "int8": False}, {}, ("after its freeze",)),
 }

@@ -13,7 +13,14 @@ from tests.network.gradients import batch
 from tinyse.network.build import initial_parameters
 from tinyse.recipe import Network, Recipe, Train
 from tinyse.training.muon import orthogonalised
-from tinyse.training.step import State, clipped, finite_or_zero, learning_rate, make_step
+from tinyse.training.step import (
+    OPTIMISERS,
+    State,
+    clipped,
+    finite_or_zero,
+    learning_rate,
+    make_step,
+)
 
 
 def test_the_rate_warms_up_stays_and_falls_to_its_final_share():
@@ -40,6 +47,16 @@ def test_a_few_steps_on_one_batch_lower_its_loss(optimiser):
         losses.append(float(loss))
         assert float(norm) > 0
     assert losses[-1] < losses[0] - 0.5
+
+
+@pytest.mark.parametrize("optimiser", sorted(OPTIMISERS))
+def test_a_step_keeps_the_order_of_the_parameters(optimiser):
+    """The gradient's norm is a sum in that order, and a checkpoint has it."""
+    parameters = initial_parameters(Network(lstm=(16,), dense=(8,)), 1)
+    state = State.fresh(parameters)
+    gradient = {name: ops.ones_like(part) for name, part in parameters.items()}
+    new = OPTIMISERS[optimiser](tuple(state), gradient, np.float32(1), np.float32(1e-3))
+    assert [list(part) for part in new] == 3 * [list(parameters)]
 
 
 def test_muon_moves_every_direction_of_a_matrix_alike():

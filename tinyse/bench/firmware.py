@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from tinyse.bench.timing import FRAME_MS, random_frames
 from tinyse.compiled import MissingTool
-from tinyse.errors import InputError
 from tinyse.features import HOP
 from tinyse.quant import IntegerNetwork
 from tinyse.runtimes.emulated import CortexM4, CortexM7, CortexM55, Emulated, code_bytes
@@ -76,13 +75,13 @@ def front_end_figures(network: IntegerNetwork, board: str) -> dict[str, int] | N
 
 
 def gated_figures(file: Path, notice: Callable[[str], None]) -> dict[str, dict[str, int]]:
-    """Core -> its GATED figures of `file`.
+    """Core -> its GATED figures of `file`; empty, and said to `notice`, without the tools.
 
-    Empty, and said to `notice`, where tools are not installed or no kernel takes the network.
+    InputError for a network that no kernel takes, or no board.
     """
     try:
         found = firmware_figures(file)
-    except (MissingTool, InputError) as error:
+    except MissingTool as error:
         notice(f"C runtime on Cortex-M: left out: {error}")
         return {}
     return {core: {name: figures[name] for name in GATED} for core, figures in found.items()}

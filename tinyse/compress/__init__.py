@@ -28,7 +28,16 @@ from tinyse.errors import InputError, TinySEError
 from tinyse.features import BANDS, Normalisation
 from tinyse.files import atomic_file, packaged, read_json, sha256, write_json, write_text
 from tinyse.quant import FloatNetwork, read_weights
-from tinyse.recipe import SEEDS, Compress, Recipe, make_recipe, read_recipe, settings_of, to_toml
+from tinyse.recipe import (
+    SEEDS,
+    Compress,
+    Recipe,
+    level_name,
+    make_recipe,
+    read_recipe,
+    settings_of,
+    to_toml,
+)
 from tinyse.run_folder import (
     LEVELS,
     clear_run,
@@ -175,7 +184,7 @@ def _named(recipe: Recipe, folder: Path, network: FloatNetwork, budget: Budget |
     `lstm_256-block4x4-0.75-magnitude`, or in place of the level `200000-zip`
     """
     settings = settings_of(recipe)
-    asked = f"{settings.levels[-1]:.4f}".rstrip("0")
+    asked = level_name(settings.levels[-1])
     if budget is not None:
         asked = f"{budget.limit}-{budget.account}"
     name = f"{recipe.name}-{settings.structure.replace(':', '')}-{asked}-{settings.method}"

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from tinyse import __version__
 from tinyse.compiled import find_tool
-from tinyse.errors import InputError
+from tinyse.errors import InputError, MachineFault, TinySEError
 from tinyse.files import cache_folder, write_bytes
 from tinyse.pack.c_source import arena_bytes
 from tinyse.pack.format import Layout
@@ -44,13 +44,11 @@ FLAGS = (
 )
 SECONDS_PER_FRAME, MOST_SECONDS = 0.5, 60  # a firmware that hangs must not hang us
 ARENA_BYTES = 64 << 10  # of measure.c and sound.c
-MEASURE_STATUS = {
+OF_THE_NETWORK = {
     95: "a layer of more instructions than its counter of 24 bits can tell",
     96: "more than 64 layers",
-    97: "writing a file failed",
-    98: "no frames",
-    99: "a fault",
 }
+OF_THE_FIRMWARE = {97: "writing a file failed", 98: "no frames", 99: "a fault"}
 
 
 @dataclass(frozen=True)
@@ -188,7 +186,11 @@ def code_bytes(board: Board, blob: bytes, program: str = "measure") -> int:
 
 
 def start(board: Board, elf: Path, folder: Path, frames: int) -> None:
-    """Run a firmware beside its files in `folder`; InputError where it does not end well."""
+    """Run a firmware beside its files in `folder`.
+
+    InputError for a network that it cannot measure; TinySEError where the firmware fails, and its
+    MachineFault where it does not end.
+    """
     command = (
         *(find_tool((EMULATOR,), GET), "-M", board.machine, "-nographic", "-monitor", "none"),
         *("-serial", "none", "-icount", "shift=6", "-kernel", str(elf)),
@@ -207,10 +209,12 @@ def start(board: Board, elf: Path, folder: Path, frames: int) -> None:
         )
     except subprocess.TimeoutExpired as error:
         what = f"{frames} frames took more than {limit:g} s"
-        raise InputError(what, board.core, "try again when the machine is idle") from error
+        raise MachineFault(what, board.core, "try again when the machine is idle") from error
+    if done.returncode in OF_THE_NETWORK:
+        raise InputError(OF_THE_NETWORK[done.returncode], board.core, "leave this core out")
     if done.returncode:
-        what = MEASURE_STATUS.get(done.returncode, f"status {done.returncode}")
-        raise InputError(f"the firmware ended with {what} {done.stderr}".strip(), board.core)
+        what = OF_THE_FIRMWARE.get(done.returncode, f"status {done.returncode}")
+        raise TinySEError(f"the firmware ended with {what} {done.stderr}".strip(), board.core)
 
 
 class Emulated:

@@ -128,7 +128,9 @@ def muon_and_adam(
         before = state[0][name], state[1][name], gradient[name]
         parameters[name], first[name] = muon(*before, rate, name)
         second[name] = state[2][name]  # kept as it is: all states look alike
-    return parameters, first, second
+    # The norm is a sum in this order: a resumed run must find the one that the whole run had.
+    alike = [{name: part[name] for name in state[0]} for part in (parameters, first, second)]
+    return alike[0], alike[1], alike[2]
 
 
 OPTIMISERS = {"adam": adam, "muon": muon_and_adam}
