@@ -65,7 +65,7 @@ def test_a_published_name_is_exported_where_it_is_told_to(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     done = call("export", "lstm_tiny")
     assert done.exit_code == 2 and done.stderr == (
-        "error: lstm_tiny: is a published model; name a folder to export into with -o\n"
+        "error: lstm_tiny: comes with tinyse; name a folder to export into with -o\n"
     )
     assert list(tmp_path.iterdir()) == []
     assert call("export", "lstm_tiny", "-o", "here").exit_code == 0

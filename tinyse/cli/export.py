@@ -69,7 +69,7 @@ def _places(source: Path, output: Path | None) -> tuple[Path, Path]:
     if not (named and published.is_dir()):
         return source, output or (source if source.is_dir() else source.parent)
     if output is None:
-        raise InputError("is a published model", source, "name a folder to export into with -o")
+        raise InputError("comes with tinyse", source, "name a folder to export into with -o")
     return published, output
 
 

@@ -305,7 +305,8 @@ def _trained(
 ) -> dict:
     """A run of `training.compress`; above its budget it fails once all is written."""
     if data is None:
-        raise InputError("is needed by this method", "--data", "name the folder of the corpus")
+        remedy = "name the folder of the corpus, or use --method offline"
+        raise InputError("is needed by this method", "--data", remedy)
     from tinyse.training.compress import train_compressed
 
     named = settings_of(recipe).teacher

@@ -37,7 +37,7 @@ class Source:
         floats = read_weights(path)
         if len(floats.mean) != BANDS:
             what = f"was trained on {len(floats.mean)} features a frame, not {BANDS}"
-            raise InputError(what, path, "train it anew")
+            raise InputError(what, path, "prune it with --method offline, and without --data")
         with np.load(path) as file:
             arrays = {name: file[name] for name in file.files}
         normalisation = Normalisation(floats.mean, floats.std)
