@@ -112,6 +112,8 @@ def test_accounts_of_decode_and_of_the_microNPU(path, network):
     assert sum(row["dense"] for row in each) == sum(array.size for array in arrays)
     with pytest.raises(InputError, match="ethos-u99"):
         inspect(path, accelerator="ethos-u99")
+    done = CliRunner().invoke(main, ["inspect", str(path), "--accelerator", "u55"])
+    assert done.stderr.startswith("error: --accelerator: unknown accelerator 'u55'; use one of")
 
 
 def test_a_file_in_the_decode_form_is_told_as_what_it_decodes_to(tmp_path):

@@ -127,6 +127,21 @@ def test_what_is_not_installed_is_named(file, without_tools):
         bench([file], CORES)
 
 
+def test_what_a_runtime_said_is_raised_and_not_asked_again(file, monkeypatch):
+    tries = []
+
+    def fails_once(path, cores):
+        tries.append(cores)
+        if len(tries) == 1:
+            raise InputError("QEMU ran out of time", path)
+        return {core: {} for core in cores}
+
+    monkeypatch.setattr("tinyse.bench.firmware_figures", fails_once)
+    with pytest.raises(InputError, match="QEMU ran out of time"):
+        bench([file], CORES[:1])
+    assert len(tries) == 1
+
+
 def test_the_host_needs_a_compiler(file, monkeypatch):
     def missing(names, package):
         raise MissingTool(names[0], package)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from tests.network_maker import float_weights
 from tinyse.cli import main
 from tinyse.compare_profiles import compare_profiles
 from tinyse.errors import InputError
@@ -34,6 +36,12 @@ def test_no_ratio_is_one_to_another_profile_than_is_said(small_model):
     assert table["ratios_to"] == "fused16x8" and rows[0]["refused_by"] == ["litert"]
     assert [row["litert_ratio"] for row in rows] == [None] * 3
     assert rows[0]["tflm_ratio"] == 1.0 and all(row["tflm_ratio"] for row in rows)
+
+
+def test_a_network_of_another_width_is_timed(tmp_path):
+    np.savez(tmp_path / "weights.npz", **float_weights((8,), (), 32, 4))
+    (row,) = compare_profiles(tmp_path, profiles=("fused",))["profiles"]
+    assert row["tflm_ratio"] == 1.0
 
 
 def test_quality_on_a_list(small_model, tiny_corpus):

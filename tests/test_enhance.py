@@ -200,8 +200,13 @@ def test_what_is_no_model_is_refused(name, says, tmp_path, monkeypatch) -> None:
 
 def test_a_run_without_an_export_says_so(model, tmp_path) -> None:
     (tmp_path / "weights.npz").write_bytes((model / "weights.npz").read_bytes())
-    with pytest.raises(InputError, match="run tinyse export"):
+    with pytest.raises(
+        InputError, match=r"has no model\.tflite, which oracle runs; run tinyse exp"
+    ):
         open_enhancer(tmp_path, "oracle")
+    for command in ("inspect", "profile"):
+        said = run(command, tmp_path).stderr
+        assert said.endswith(": has no model.tflite; run tinyse export on it\n")
 
 
 def test_an_export_of_other_weights_is_refused(model, tmp_path) -> None:
@@ -306,6 +311,14 @@ def test_bad_input_is_one_line_and_nothing_is_written(case, model, sounds, tmp_p
     assert done.stdout == "" and len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("error: ") and says in done.stderr
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_link_to_itself_is_no_sound_and_may_be_written(sounds, tmp_path) -> None:
+    loop = tmp_path / "loop.wav"
+    loop.symlink_to("loop.wav")
+    with pytest.raises(InputError, match=r"loop\.wav: cannot be read \(Too many levels"):
+        plan([loop], tmp_path / "out")
+    assert [job.target for job in plan([sounds / "a.wav"], loop)] == [loop]
 
 
 def test_a_folder_that_may_not_be_entered_is_refused(sounds, tmp_path, monkeypatch) -> None:

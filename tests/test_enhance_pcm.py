@@ -229,6 +229,16 @@ def test_a_runtime_that_is_too_slow_is_said(small_model, monkeypatch) -> None:
     assert done.stderr == "note: oracle is too slow to listen to: 0.25x real time\n"
 
 
+@pytest.mark.parametrize("runtime", ["oracle", "native", "native_reference"])
+def test_blocks_that_are_no_numbers_are_refused(small_model, runtime) -> None:
+    if runtime != "oracle":
+        native(small_model)  # which skips where there is no compiler
+    stream, sound = open_stream(small_model, runtime), np.zeros(4 * HOP)
+    sound[700] = np.nan
+    with pytest.raises(InputError, match="sound: holds NaN or infinity"):
+        stream.blocks(sound)
+
+
 def test_blocks_of_another_size_are_refused(small_model) -> None:
     for runtime in ("oracle", "native"):
         stream = (

@@ -16,6 +16,7 @@ from tinyse.files import (
     packaged,
     read_json,
     read_npz,
+    refuse_same,
     sha256,
     write_json,
     write_text,
@@ -86,6 +87,14 @@ def test_a_link_is_cleared_and_not_what_it_leads_to(tmp_path):
     (tmp_path / "run" / "state").symlink_to(tmp_path / "far")
     clear(tmp_path / "run", "state")
     assert not list((tmp_path / "run").iterdir()) and (tmp_path / "far" / "kept").exists()
+
+
+def test_a_file_is_the_same_by_any_way_to_it(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(InputError, match="is input and output"):
+        refuse_same(tmp_path / "link", tmp_path / "loop", tmp_path / "file")
+    refuse_same(tmp_path / "loop", tmp_path / "file")
 
 
 def test_a_relative_cache_folder_does_not_count(monkeypatch, tmp_path):

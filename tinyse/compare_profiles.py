@@ -51,7 +51,8 @@ def compare_profiles(
             files[profile] = export_model(source, place, profile)
             shutil.copy(weights, place / "weights.npz")  # the float network to score against
         opened = {profile: _open(file) for profile, file in files.items()}
-        ratios = {name: _ratios(opened, name) for name in TIMED}
+        width = load(files[profiles[0]]).network.layers[0].width
+        ratios = {name: _ratios(opened, name, width) for name in TIMED}
         found = [
             _row(file, opened[profile])
             | {f"{name}_ratio": ratios[name].get(profile) for name in TIMED}
@@ -73,7 +74,7 @@ def _open(file: Path) -> dict[str, Runtime]:
     return opened
 
 
-def _ratios(opened: dict[str, dict[str, Runtime]], name: str) -> dict[str, float]:
+def _ratios(opened: dict[str, dict[str, Runtime]], name: str, width: int) -> dict[str, float]:
     """Time of each profile on a runtime over that of the first one, where that runs there."""
     if name not in next(iter(opened.values())):
         return {}
@@ -82,7 +83,7 @@ def _ratios(opened: dict[str, dict[str, Runtime]], name: str) -> dict[str, float
         if name in found:
             found[name].name = profile  # what `timed` tells them apart by
             runtimes.append(found[name])
-    return {row["runtime"]: row["against_first"] for row in timed(runtimes)}
+    return {row["runtime"]: row["against_first"] for row in timed(runtimes, width)}
 
 
 def _row(file: Path, opened: dict[str, Runtime]) -> dict[str, Any]:

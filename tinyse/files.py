@@ -108,7 +108,9 @@ def utf8(text: str, where: object) -> bytes:
 
 def refuse_same(output: Path, *inputs: Path) -> None:
     """InputError where what would be written is what is read, which no --force may replace."""
-    if any(output.resolve() == each.resolve() for each in inputs):
+    # Not `Path.resolve`, which raises for a link to itself.
+    place = os.path.realpath(output)
+    if any(place == os.path.realpath(each) for each in inputs):
         raise InputError("is input and output", output, "write to another place")
 
 

@@ -3,7 +3,7 @@
  *
  *     u = clip16(M (W x + b))          p = clip16(u + clip16(M (R h)))        lstm_eval.h
  *     i, f, o = sigmoid(p)   g = tanh(p)
- *     c = clip(clip16(f c) + clip16(i g))   h = clip8(o tanh(c))              kernels/cell_s16.c
+ *     c = clip(clip16(f c) + clip16(i g))   h = clip8(o tanh(c))             kernels/reference.c
  */
 #include "kernels/kernels.h"
 #include "requant.h"

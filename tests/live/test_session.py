@@ -139,6 +139,11 @@ def test_models_of_one_name_stay_apart(small_model) -> None:
     assert [offer.name for offer in offers.models] == ["small", "model", "small (2)"]
 
 
+def test_a_blob_that_nobody_asked_for_is_not_coded(small_model, monkeypatch) -> None:
+    monkeypatch.setattr("tinyse.pack.files.coded", lambda *_: pytest.fail("coded"))
+    assert find_offers([small_model], ["oracle"]).models[0].flash_bytes > 1000
+
+
 def test_a_runtime_that_is_not_there_is_told(small_model) -> None:
     offers = find_offers([small_model], ["oracle", "nonsense"])
     assert offers.runtimes == ("oracle",) and "unknown runtime" in offers.missing["nonsense"]

@@ -13,11 +13,13 @@ from tests.conftest import ROOT
 from tinyse.quant import IntegerLSTM, IntegerNetwork, Quantisation
 from tinyse.tflite.builder import Builder
 from tinyse.tflite.check import load
-from tinyse.tflite.layout import FULLY_CONNECTED
+from tinyse.tflite.layout import FULLY_CONNECTED, OPERATORS
 from tinyse.tflite.schema import schema_module
 from tinyse.tflite.write import serialise
 
 PUBLISHED = ROOT / "models" / "lstm_256" / "model.tflite"
+MAX_POOL_2D = next(number for number, name in OPERATORS.items() if name == "MAX_POOL_2D")
+VALID = 1  # Padding of the schema
 Change = Callable[[NDArray[np.int8]], NDArray[np.int8]]
 
 
@@ -53,6 +55,18 @@ def one_operator(
     target = builder.tensor("y", shape, kind, quantisation)
     builder.operator(code, 1, sources, [target])
     return builder.finish(sources, [target])
+
+
+def max_pool(size: int, channels: int, window: int) -> bytes:
+    """A file that is one MAX_POOL_2D of a square map, the windows side by side."""
+    builder = Builder(schema_module())
+    shapes = ((1, side, side, channels) for side in (size, size // window))
+    source, target = (builder.tensor("x", shape, "int8", Quantisation(2.0**-5)) for shape in shapes)
+    options = builder.schema.Pool2DOptionsT()
+    options.strideW = options.strideH = options.filterWidth = options.filterHeight = window
+    options.padding = VALID
+    builder.operator(MAX_POOL_2D, 2, [source], [target], options)
+    return builder.finish([source], [target])
 
 
 def write(folder: Path, data: bytes, name: str = "model.tflite") -> Path:

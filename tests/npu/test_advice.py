@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.npu.files import PUBLISHED, gaussian
@@ -58,6 +60,18 @@ def test_advice_on_what_was_asked_starts_there():
     assert all(line["what_if"].startswith("sparsity=0.9,block=8x8") for line in lines)
     tile = next(line for line in lines if "tile=" in line["what_if"])
     assert tile["what_if"].endswith("tile=8x8")  # the largest of those that skip as much
+
+
+def test_zeros_are_looked_for_in_the_blocks_that_were_asked_for():
+    lines = advise(PUBLISHED, FLASH, asked_text="block=8x8")
+    line = next(line for line in lines if "stops waiting" in line["says"])
+    asked = parse_what_if(line["what_if"])
+    ((layer, share),) = asked.sparsity.items()
+    for zeros, waits in ((share, False), (share - 0.01, True)):
+        more = replace(asked, sparsity={layer: zeros})
+        rows = profile(PUBLISHED, FLASH, asked=more)["layers"]
+        binds = next(row["binds"] for row in rows if row["name"] == layer)
+        assert (binds == "flash") == waits
 
 
 def test_where_weights_are_near_nothing_waits_for_them():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +11,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.npu.files import PUBLISHED, gaussian, one_layer, one_operator, write
+from tests.conftest import ROOT
+from tests.npu.files import PUBLISHED, gaussian, max_pool, one_layer, one_operator, write
 from tests.npu.vela import needs_vela
 from tinyse.cli import main
 from tinyse.npu import hardware_names
 from tinyse.tflite.layout import OPERATORS
+
+HARDWARE = ROOT / "export" / "hardware"
 
 
 def run(*words: object, exit_code: int = 0):
@@ -81,6 +85,20 @@ def test_weights_in_sram_count_as_sram(small):
     assert found["total"]["energy_uj"]["weights"] == 0
 
 
+def test_energy_is_of_the_tiles_that_are_worked_on(tmp_path):
+    weights = gaussian(64, 64) | 1
+    dense = write(tmp_path, one_layer(weights), "dense.tflite")
+    weights[:, 32:] = 0
+    half = write(tmp_path, one_layer(weights), "half.tflite")
+
+    def picojoules(path: Path, *words: str) -> float:
+        return 1e6 * document(path, *words)["total"]["energy_uj"]["macs"]
+
+    assert picojoules(half) == picojoules(dense) == pytest.approx(64 * 64 * 0.25, abs=50)
+    skipping = ("--what-if", "tile=8x8")
+    assert picojoules(half, *skipping) == pytest.approx(picojoules(dense, *skipping) / 2, abs=50)
+
+
 def test_ranking_has_every_npu_the_fastest_first(small):
     rows = document(small, "--all")["ranking"]
     assert {row["npu"] for row in rows} == set(hardware_names())
@@ -96,13 +114,32 @@ def test_advice_prints_what_to_ask(small):
     assert all({"subject", "says", "what_if", "cycles", "speed_up"} <= set(line) for line in lines)
 
 
-def test_a_hardware_file_of_ones_own(tmp_path, small):
-    from tests.conftest import ROOT
+def own_npu(folder: Path, *systems: str) -> Path:
+    """A hardware file in `folder`, and beside it `systems` with a clock of their own."""
+    text = (HARDWARE / "ethos-u55-128.toml").read_text("utf-8")
+    text = text.replace('name = "ethos-u55-128"', 'name = "mine"')
+    if systems:
+        text = re.sub(r"(?m)^systems = .*", f"systems = {json.dumps(systems)}", text)
+        (folder / "systems").mkdir()
+    published = (HARDWARE / "systems" / "ethos-u55-high-end.toml").read_text("utf-8")
+    for system in systems:
+        changed = published.replace("ethos-u55-high-end", system).replace("500_000_000", "1e6")
+        (folder / "systems" / f"{system}.toml").write_text(changed, "utf-8")
+    (folder / "mine.toml").write_text(text, "utf-8")
+    return folder / "mine.toml"
 
-    text = (ROOT / "export" / "hardware" / "ethos-u55-128.toml").read_text("utf-8")
-    own = tmp_path / "mine.toml"
-    own.write_text(text.replace('name = "ethos-u55-128"', 'name = "mine"'), "utf-8")
-    assert document(small, "--npu", own)["npu"] == "mine"
+
+def test_a_hardware_file_of_ones_own(tmp_path, small):
+    assert document(small, "--npu", own_npu(tmp_path))["npu"] == "mine"
+
+
+def test_the_systems_beside_the_file_are_shown_and_ranked(tmp_path, small):
+    own = own_npu(tmp_path, "ethos-u55-high-end", "my-board")
+    found = json.loads(run("show", own, "--json").stdout)
+    assert [system["name"] for system in found["systems"]] == ["ethos-u55-high-end", "my-board"]
+    assert {system["clock_hz"] for system in found["systems"]} == {1e6}
+    rows = document(small, "--npu", own, "--all")["ranking"]
+    assert {row["npu"] for row in rows} == {*hardware_names(), "mine"}
 
 
 def test_the_page_is_one_file(tmp_path, small):
@@ -165,6 +202,15 @@ def test_bad_files_end_in_one_line(tmp_path, name, words):
     assert str(path) in done.stderr
 
 
+@pytest.mark.parametrize(
+    "npu", ["ethos-u55-128", "ethos-u85-128", "ethos-u85-256", "ethos-u85-512"]
+)
+def test_a_window_that_no_ram_holds_is_refused(tmp_path, npu):
+    path = write(tmp_path, max_pool(128, 16, 64))
+    done = run("profile", path, "--npu", npu, exit_code=2)
+    assert f"{npu}: no block of MaxPool to (2, 2, 16) fits its RAM" in done.stderr
+
+
 def test_a_file_that_is_not_there(tmp_path):
     assert "cannot be read" in run("profile", tmp_path / "none.tflite", exit_code=2).stderr
 
@@ -179,7 +225,10 @@ def test_show_prints_a_file_or_all_names():
     assert found["hardware"]["rams"]["input_bytes"] == 16384
     assert {system["name"] for system in found["systems"]} == set(found["hardware"]["systems"])
     assert len(json.loads(run("show", "--json").stdout)["hardware"]) == len(hardware_names())
-    assert "did you mean" in run("show", "ethos-u55-12", exit_code=2).stderr
+    said = run("show", "ethos-u55-12", exit_code=2).stderr
+    assert said == "error: ethos-u55-12: unknown NPU; did you mean ethos-u55-128?\n"
+    said = run("show", "ethos-u65", exit_code=2).stderr
+    assert said == "error: ethos-u65: unknown NPU; use ethos-u65-256, ethos-u65-512\n"
 
 
 BLOCKED = """

@@ -31,12 +31,37 @@ def valid_step_file(profile: str = "step16x8") -> bytes:
     return serialise(network, profile)
 
 
-def edited(change: Callable[[Any], None], data: bytes | None = None) -> bytes:
+class Sharing(flatbuffers.Builder):
+    """Writes strings and arrays that are alike once, and points at them."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self._written: dict[Any, int] = {}
+
+    def CreateString(self, text: Any, *how: Any) -> int:
+        """The offset of a string."""
+        if text not in self._written:
+            self._written[text] = super().CreateString(text, *how)
+        return self._written[text]
+
+    def CreateNumpyVector(self, array: Any) -> int:
+        """The offset of a vector."""
+        key = array.dtype, array.tobytes()
+        if key not in self._written:
+            self._written[key] = super().CreateNumpyVector(array)
+        return self._written[key]
+
+
+def edited(
+    change: Callable[[Any], None],
+    data: bytes | None = None,
+    writer: type[flatbuffers.Builder] = flatbuffers.Builder,
+) -> bytes:
     """The small file, or the file `data`, after `change` of its ModelT."""
     schema = schema_module()
     model = schema.ModelT.InitFromPackedBuf(valid_file() if data is None else data, 0)
     change(model)
-    builder = flatbuffers.Builder(0)
+    builder = writer(0)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
 

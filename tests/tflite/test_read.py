@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.network_maker import integer_network, small_network
-from tests.tflite.edited import edited, operator, tensor, valid_file
+from tests.tflite.edited import Sharing, edited, operator, tensor, valid_file
 from tinyse.errors import InputError
 from tinyse.quant import same
 from tinyse.tflite.check import check_bytes, load
@@ -77,3 +77,38 @@ DAMAGE = {
 def test_damage_is_named(message):
     with pytest.raises(InputError, match=message):
         parse_model(edited(DAMAGE[message]))
+
+
+def long_names(model):
+    for each in model.subgraphs[0].tensors:
+        each.name = "n" * 100_000
+
+
+def many_inputs(model):
+    for each in model.subgraphs[0].operators:
+        each.inputs = each.outputs = np.zeros(50_000, np.int32)
+
+
+def one_buffer(model):
+    model.buffers[model.metadata[0].buffer].data = np.zeros(100_000, np.uint8)
+    first = model.metadata[0].buffer
+    entry = type(model.metadata[0])
+    for number in range(40):
+        more = entry()
+        more.name, more.buffer = f"more {number}", first
+        model.metadata.append(more)
+
+
+@pytest.mark.parametrize("change", [long_names, many_inputs, one_buffer])
+def test_a_small_file_takes_little_memory(change):
+    """What tables share is read for each of them."""
+    data = edited(change, writer=Sharing)
+    assert len(data) < 300_000
+    with pytest.raises(InputError, match="reads the same bytes again and again"):
+        parse_model(data)
+
+
+def test_what_tables_share_is_read():
+    data = edited(lambda model: None, writer=Sharing)
+    assert len(data) < len(valid_file())
+    assert same(check_bytes(data).network, small_network())

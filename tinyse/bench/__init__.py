@@ -77,10 +77,13 @@ def bench(
     for path in files:
         # A damaged file is refused here, though the step graph needs only the weights beside.
         width = load(path).network.layers[0].width
-        opened = _open(path, runtimes, missing)
-        firmware = _firmware(path, runtimes, missing, notice)
-        if not opened and not firmware:
-            raise next(iter(_errors(path, runtimes)))
+        errors: dict[str, TinySEError] = {}
+        opened = _open(path, runtimes, errors)
+        firmware = _firmware(path, runtimes, errors, notice)
+        if errors and not opened and not firmware:
+            raise next(iter(errors.values()))
+        for name, error in errors.items():
+            _note(missing, name, path, error)
         if opened:
             notice(f"{_name(path)}: timing {', '.join(runtime.name for runtime in opened)}")
         rows = timed(opened, width) if opened else []
@@ -116,7 +119,7 @@ def open_here(name: str, path: Path) -> Runtime:
     return runtime
 
 
-def _open(path: Path, runtimes: Sequence[str], missing: dict[str, str]) -> list[Runtime]:
+def _open(path: Path, runtimes: Sequence[str], errors: dict[str, TinySEError]) -> list[Runtime]:
     opened = []
     for name in runtimes:
         if name in BOARDS:
@@ -124,12 +127,15 @@ def _open(path: Path, runtimes: Sequence[str], missing: dict[str, str]) -> list[
         try:
             opened.append(open_here(name, path))
         except (MissingExtra, MissingTool, InputError) as error:
-            _note(missing, name, path, error)
+            errors[name] = error
     return opened
 
 
 def _firmware(
-    path: Path, runtimes: Sequence[str], missing: dict[str, str], notice: Callable[[str], None]
+    path: Path,
+    runtimes: Sequence[str],
+    errors: dict[str, TinySEError],
+    notice: Callable[[str], None],
 ) -> list[dict[str, Any]]:
     rows = []
     for name in runtimes:
@@ -140,7 +146,7 @@ def _firmware(
             found = firmware_figures(path, (name,))[name]
             rows.append(found | {"front_end": front_end_figures(load(path).network, name)})
         except (MissingTool, InputError) as error:
-            _note(missing, name, path, error)
+            errors[name] = error
     return rows
 
 
@@ -150,16 +156,6 @@ def _note(missing: dict[str, str], name: str, path: Path, error: TinySEError) ->
     said = f"{_name(path)}: {error}" if isinstance(error, InputError) else str(error)
     before = missing.get(name)
     missing[name] = said if before in (None, said) else f"{before}; {said}"
-
-
-def _errors(path: Path, runtimes: Sequence[str]) -> list[TinySEError]:
-    found: list[TinySEError] = []
-    for name in runtimes:
-        try:
-            firmware_figures(path, (name,)) if name in BOARDS else open_here(name, path)
-        except TinySEError as error:
-            found.append(error)
-    return found
 
 
 def machine() -> dict[str, Any]:

@@ -11,4 +11,4 @@ def exported_file(model: Path) -> Path:
         return model  # its reader says what is wrong with it
     from tinyse.enhance import find_model
 
-    return find_model(model).file_for("oracle")
+    return find_model(model).file_for()

@@ -126,10 +126,9 @@ def _check_page(html, file, asks_more, force) -> None:
 
 
 def _has(name: str, memory: str) -> bool:
-    from tinyse.npu import load_hardware, load_system
+    from tinyse.npu import load_systems
 
-    systems = load_hardware(name).systems
-    return memory == "sram" or memory in {load_system(s).external.kind for s in systems}
+    return memory == "sram" or memory in {system.external.kind for system in load_systems(name)}
 
 
 def _table(*columns: str, names: int = 1) -> Any:

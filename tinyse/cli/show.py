@@ -15,7 +15,7 @@ def command(npu: str | None, as_json: bool) -> None:
     """Print the hardware file of NPU with its memory systems, or the names of all."""
     import msgspec
 
-    from tinyse.npu import hardware_names, load_hardware, load_system
+    from tinyse.npu import hardware_names, load_hardware, load_systems
 
     if npu is None:
         rows = [load_hardware(name) for name in hardware_names()]
@@ -27,11 +27,10 @@ def command(npu: str | None, as_json: bool) -> None:
                 click.echo(f"{row['name']:36} {row['title']}")
         return
     hardware = load_hardware(npu)
-    systems = [load_system(name) for name in hardware.systems]
     found: dict[str, Any] = {
         "schema": 1,
         "hardware": _without_absent(msgspec.to_builtins(hardware)),
-        "systems": [_without_absent(msgspec.to_builtins(system)) for system in systems],
+        "systems": [_without_absent(msgspec.to_builtins(system)) for system in load_systems(npu)],
     }
     if as_json:
         click.echo(json.dumps(found, indent=1))

@@ -33,7 +33,7 @@ class Enhancer:
         if np.ndim(sound) != 1:
             what = f"expected samples [n], got {list(np.shape(sound))}"
             raise InputError(what, "sound", "mix it down to one channel")
-        _refuse_no_numbers(sound)
+        refuse_no_numbers(sound)
         self.runtime.reset()
         enhanced = np.empty(len(sound))
         last = np.empty((0, features.BINS), dtype=np.complex128)  # a chunk's frames overlap by one
@@ -58,8 +58,8 @@ class Enhancer:
         return features.bin_gains(mask.astype(np.float64))
 
 
-def _refuse_no_numbers(sound: NDArray) -> None:
-    """A network goes on from them as from any other sound, and says nothing."""
+def refuse_no_numbers(sound: NDArray) -> None:
+    """InputError for NaN, from which a network goes on as from any other sound."""
     if not np.isfinite(sound).all():
         raise InputError("holds NaN or infinity", "sound", "repair it")
 
@@ -87,7 +87,7 @@ class StreamEnhancer:
         """The next 256 enhanced samples for the next 256 samples; InputError for any others."""
         if np.shape(block) != (HOP,):
             raise InputError(f"expected {HOP} samples, got {np.shape(block)}", "block", "cut it so")
-        _refuse_no_numbers(block)
+        refuse_no_numbers(block)
         spectrum = self._stream.analyse(block)
         return self._stream.synthesise(self._enhancer.gains(spectrum[None])[0] * spectrum)
 

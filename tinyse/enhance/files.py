@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from os.path import realpath
 from pathlib import Path
 
 from tinyse.audio.io import FORMATS, audio_below, read_audio, write_audio
@@ -35,14 +36,15 @@ def plan(inputs: Sequence[Path], output: Path, force: bool = False) -> list[Job]
     if not inputs:
         raise InputError("no input", "enhance", "give audio files or folders")
     jobs = [job for path in inputs for job in _jobs(path, output, alone=len(inputs) == 1)]
-    taken: dict[Path, Path] = {}
-    sources = {job.source.resolve() for job in jobs}
+    taken: dict[str, Path] = {}
+    sources = {realpath(job.source) for job in jobs}  # `Path.resolve` raises for a link to itself
     for job in jobs:
-        other = taken.setdefault(job.target.resolve(), job.source)
+        target = realpath(job.target)
+        other = taken.setdefault(target, job.source)
         if other is not job.source:
             what = f"both {other} and {job.source} would become this file"
             raise InputError(what, job.target, "enhance them into two folders")
-        if job.target.resolve() in sources:
+        if target in sources:
             raise InputError("is input and output", job.target, "write to another place")
         if job.target.exists() and not force:
             raise InputError("already exists", job.target, "give --force to replace it")

@@ -26,9 +26,12 @@ class ModelFiles:
     exported: Path | None
     weights: Path | None
 
-    def file_for(self, runtime: str) -> Path:
-        """The file that `runtime` opens; InputError where there is none, or an outdated one."""
-        if runtime not in RUNTIMES:
+    def file_for(self, runtime: str | None = None) -> Path:
+        """The file that `runtime` opens, the exported one of no runtime.
+
+        InputError where there is none, or an outdated one.
+        """
+        if runtime is not None and runtime not in RUNTIMES:
             what = f"unknown runtime {runtime!r}"
             raise InputError(what, "runtime", f"use {', '.join(RUNTIMES)}")
         if runtime == FLOAT_RUNTIME:
@@ -36,7 +39,8 @@ class ModelFiles:
         else:
             found, needed, remedy = self.exported, MODEL, "run tinyse export on it"
         if found is None:
-            raise InputError(f"has no {needed}, which {runtime} runs", self.name, remedy)
+            runs = f", which {runtime} runs" if runtime else ""
+            raise InputError(f"has no {needed}{runs}", self.name, remedy)
         if found == self.exported and self.weights is not None:
             _refuse_other_weights(found, self.weights)
         return found

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tinyse.enhance.enhancer import Enhancer, StreamEnhancer
+from tinyse.enhance.enhancer import Enhancer, StreamEnhancer, refuse_no_numbers
 from tinyse.enhance.models import open_enhancer
 from tinyse.features import HOP, RATE, WINDOW
 
@@ -67,6 +67,7 @@ class _NativeStream:
 
     def blocks(self, sound: NDArray) -> NDArray:
         """Enhanced samples float32 [256 n] for the next samples [256 n]."""
+        refuse_no_numbers(sound)
         return self._audio.process(sound)
 
 

@@ -74,7 +74,7 @@ def _published() -> list[Path]:
 
 def _flash_bytes(file: Path) -> int:
     try:
-        return native_bytes(load(file).network)["native"]
+        return native_bytes(load(file).network, ("native",))["native"]
     except InputError:
         return file.stat().st_size
 

@@ -28,7 +28,7 @@ from tinyse.npu.hardware import (
     find_target,
     hardware_names,
     load_hardware,
-    load_system,
+    load_systems,
 )
 from tinyse.npu.what_if import changed_target, parse_what_if
 
@@ -43,7 +43,7 @@ __all__ = [
     "find_target",
     "hardware_names",
     "load_hardware",
-    "load_system",
+    "load_systems",
     "parse_what_if",
     "profile",
     "ranking",

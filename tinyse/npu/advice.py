@@ -23,7 +23,14 @@ from tinyse.npu.hardware import Target
 from tinyse.npu.lower import lower_file
 from tinyse.npu.operations import Operation, Program
 from tinyse.npu.skipping import find_tiles
-from tinyse.npu.what_if import WhatIf, changed_program, changed_target, parse_what_if, pruned
+from tinyse.npu.what_if import (
+    Tile,
+    WhatIf,
+    changed_program,
+    changed_target,
+    parse_what_if,
+    pruned,
+)
 
 SPARSITY_STEPS = 1000  # sparsity is looked for in steps of 0.1 %
 TILES = ((1, 8), (4, 4), (8, 8), (16, 1), (8, 32), (16, 16))
@@ -115,7 +122,8 @@ def _moves(question: Question) -> Iterator[dict[str, Any]]:
         if layer["binds"] != memory:
             continue
         operations = _layer(question, layer["name"])
-        share = smallest_sparsity(operations, _target(question), question.mode)
+        block = question.asked.block
+        share = smallest_sparsity(operations, _target(question), question.mode, block)
         name = layer["name"]
         if share is None:
             says = f"waits for {memory} at any sparsity: its scale records alone take longer"
@@ -135,27 +143,33 @@ def _layer(question: Question, name: str) -> list[Operation]:
     return [o for o in program.operations if o.layer == name and o.weights is not None]
 
 
-def smallest_sparsity(operations: list[Operation], target: Target, mode: str) -> float | None:
+def smallest_sparsity(
+    operations: list[Operation], target: Target, mode: str, block: Tile = (1, 1)
+) -> float | None:
     """The smallest share of zeros at which most cycles of `operations` wait for something else.
+
+    block : what zeros are taken in
 
     None where they wait for their weights' memory at any share.
     """
     low, high = 0, SPARSITY_STEPS
-    if _waits(operations, target, mode, (SPARSITY_STEPS - 1) / SPARSITY_STEPS):
+    if _waits(operations, target, mode, (SPARSITY_STEPS - 1) / SPARSITY_STEPS, block):
         return None
     while high - low > 1:
         middle = (low + high) // 2
-        if _waits(operations, target, mode, middle / SPARSITY_STEPS):
+        if _waits(operations, target, mode, middle / SPARSITY_STEPS, block):
             low = middle
         else:
             high = middle
     return high / SPARSITY_STEPS
 
 
-def _waits(operations: list[Operation], target: Target, mode: str, share: float) -> bool:
+def _waits(
+    operations: list[Operation], target: Target, mode: str, share: float, block: Tile
+) -> bool:
     """Whether most cycles wait for the weights' memory with that share of zeros."""
     weighted = ((o, o.weights) for o in operations)
-    changed = tuple(o.with_weights(pruned(w, share)) for o, w in weighted if w is not None)
+    changed = tuple(o.with_weights(pruned(w, share, block)) for o, w in weighted if w is not None)
     costs = network_cost(changed, target, mode)
     waiting = sum(c.cycles for c in costs if c.binds(target.memory) == target.memory)
     return 2 * waiting > sum(c.cycles for c in costs)

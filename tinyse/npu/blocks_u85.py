@@ -220,7 +220,10 @@ def _area_block(
     output = _rounded(operation.output.shape, granule)
     most = _limited(output, hardware)
     macs = hardware.array.macs_per_cycle
-    height, width, depth = _AreaFit(operation, rams, macs, micro, granule, output, most).best()
+    best = _AreaFit(operation, rams, macs, micro, granule, output, most).best()
+    if best is None:
+        raise _does_not_fit(operation, hardware)
+    height, width, depth = best
     room = rams.input_bytes * 8 // operation.bits
     forced = 0
     while True:
@@ -268,8 +271,8 @@ class _AreaFit:
         self.step = micro[0] * micro[1] * SUM_CHANNELS
         self.flat = operation.kernel.reach == (1, 1)
 
-    def best(self) -> Shape:
-        """The chosen block."""
+    def best(self) -> Shape | None:
+        """The chosen block; None where not even a micro-block's inputs fit."""
         deepest = min(max(self.macs, self.sums // self.step), self.most[2])
         found, least = None, math.inf
         for depth in range(SUM_CHANNELS, deepest + 1, SUM_CHANNELS):
@@ -281,7 +284,6 @@ class _AreaFit:
                 found, least = (*area, depth), metric
                 if all(a >= b for a, b in zip(found, self.output, strict=True)):
                     return self.output
-        assert found is not None, "a single micro-block always fits"
         return found
 
     def _metric(self, height: int, width: int, depth: int) -> float:

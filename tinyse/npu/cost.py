@@ -57,10 +57,17 @@ class OperationCost:
     @property
     def live_macs(self) -> int:
         """Multiply-accumulates of the tiles that hold anything, padding included."""
-        if self.tiles is None:
-            return 0
+        return 0 if self.tiles is None else self.tiles.live_weights * self._area
+
+    @property
+    def tiled_macs(self) -> int:
+        """Those of all tiles, which an array that skips none goes through."""
+        return 0 if self.tiles is None else self.tiles.weights * self._area
+
+    @property
+    def _area(self) -> int:
         height, width, _ = self.operation.output.shape
-        return self.tiles.live_weights * height * width
+        return height * width
 
     def binds(self, memory: str) -> str:
         """What the operation waits for: a part of the NPU, "sram" or the `memory` of weights."""

@@ -130,6 +130,8 @@ def _total(
     placed = sums["encoded_bytes"] + sums["scale_bytes"] + sum(tables.values())
     staging = max((cost.staging_bytes for cost in costs), default=0)
     in_sram = placed if target.memory == "sram" else 0
+    skips = target.hardware.skipping is not None
+    macs = sum(cost.live_macs if skips else cost.tiled_macs for cost in costs)
     return {
         **sums,
         "binds": _binding(rows),
@@ -137,14 +139,14 @@ def _total(
         "frame_share": round(seconds / (FRAME_SECONDS * program.frames), 6),
         "flash_bytes": placed,
         "sram_peak_bytes": program.sram_bytes + staging + in_sram,
-        "energy_uj": _energy(sums, target),
+        "energy_uj": _energy(sums, macs, target),
     }
 
 
-def _energy(sums: dict[str, int], target: Target) -> dict[str, float]:
+def _energy(sums: dict[str, int], macs: int, target: Target) -> dict[str, float]:
     energy, external = target.hardware.energy, target.system.external
     parts = {
-        "macs": sums["macs_live"] * energy.mac_pj,
+        "macs": macs * energy.mac_pj,
         "sram": sums["sram_traffic_bytes"] * energy.sram_pj_per_byte,
         "weights": sums["weight_traffic_bytes"] * external.read_pj_per_byte,
     }

@@ -249,6 +249,11 @@ def load_system(name: str, folder: Path | None = None, asked_by: object = "syste
     raise InputError(f"unknown memory system {name!r}", asked_by, _suggest(name, known))
 
 
+def load_systems(npu: str) -> list[System]:
+    """The memory systems of the NPU `npu`, a name or a file; the first is the default."""
+    return [load_system(name, _find(npu).parent) for name in load_hardware(npu).systems]
+
+
 def find_target(npu: str, memory: str = "flash", system: str | None = None) -> Target:
     """The target of `--npu`, `--memory` and `--system`.
 
@@ -276,7 +281,7 @@ def find_target(npu: str, memory: str = "flash", system: str | None = None) -> T
 
 def default_memory(npu: str) -> str:
     """The memory of the first system of the NPU `npu`, a name or a file."""
-    return load_system(load_hardware(npu).systems[0], _find(npu).parent).external.kind
+    return load_systems(npu)[0].external.kind
 
 
 def _find(name: str) -> Path:
@@ -284,13 +289,14 @@ def _find(name: str) -> Path:
         return Path(name)
     path = hardware_folder() / f"{name}.toml"
     if not re.fullmatch(r"[\w.-]+", name) or not os.path.exists(path):
-        raise InputError(f"unknown NPU {name!r}", "--npu", _suggest(name, hardware_names()))
+        raise InputError("unknown NPU", name, _suggest(name, hardware_names()))
     return path
 
 
 def _suggest(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, 1)
-    return f"did you mean {close[0]}?" if close else f"use one of {', '.join(known)}"
+    begun = [each for each in known if each.startswith(name)]
+    close = begun or difflib.get_close_matches(name, known, 1)
+    return f"did you mean {close[0]}?" if len(close) == 1 else f"use {', '.join(close or known)}"
 
 
 Struct = TypeVar("Struct", bound=Table)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # (name, number of the kernel among the inputs)
 GATES = (("output", 4), ("input", 1), ("cell", 3), ("forget", 2))
 RECURRENT = 4  # a gate's recurrent matrix stands so many inputs behind its kernel
-HIDDEN_STATE, CELL_STATE, INPUTS = 18, 19, 24
+INPUTS = 24
 # A step is a score of operations, and a small file may ask for millions of steps.  A file of ours
 # is one step a call; this is a second of frames.
 MOST_STEPS = 64

@@ -37,6 +37,11 @@ class Tiles:
         return float(self.live.mean())
 
     @property
+    def weights(self) -> int:
+        """Weights in all tiles, padding included."""
+        return self.values.size
+
+    @property
     def live_weights(self) -> int:
         """Weights in live tiles, padding included."""
         return int(self.live.sum()) * self.values[0].size

@@ -17,6 +17,9 @@ from tinyse.tflite.layout import OPTIONS, TABLES
 
 # A file of ours holds some hundred; far more would only serve to make reading slow.
 MOST_TABLES = 20_000
+# Strings and vectors of all tables together, over the bytes of the file.  Written files share next
+# to none; a table's offset costs four bytes, so a small file could ask for gigabytes.
+MOST_SHARING = 4
 
 NUMPY = {"b": "<i1", "B": "<u1", "?": "<u1", "i": "<i4", "I": "<u4", "f": "<f4", "q": "<i8"}
 
@@ -30,7 +33,7 @@ class FlatReader:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self._tables_read = 0
+        self._tables_read = self._bytes_read = 0
 
     def root(self, name: str) -> dict[str, Any]:
         """The root table, whose layout is `name`."""
@@ -104,6 +107,9 @@ class FlatReader:
         length = self._scalar("I", position)
         if position + 4 + length * item_size > len(self.data):
             raise DamageError(f"the vector of {length} items at {position} exceeds the file")
+        self._bytes_read += length * item_size
+        if self._bytes_read > MOST_SHARING * len(self.data):
+            raise DamageError("reads the same bytes again and again")
         return length
 
     def _vector(self, position: int, kind: str) -> NDArray:

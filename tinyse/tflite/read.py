@@ -101,7 +101,7 @@ def _model(root: dict[str, Any], size: int, path: Path | None) -> Model:
         raise DamageError("an input or output of the graph is absent")
     operators = tuple(_operator(value, codes, tensors) for value in main.get("operators", []))
     _check_signatures(root, len(subgraphs), len(tensors))
-    metadata = _metadata(root, buffers)
+    metadata = _metadata(root, buffers, size)
     return Model(path, tensors, operators, inputs, outputs, metadata, size, len(subgraphs))
 
 
@@ -197,11 +197,16 @@ def _check_signatures(root: dict[str, Any], subgraphs: int, tensors: int) -> Non
             raise DamageError("a signature names a tensor that is not there")
 
 
-def _metadata(root: dict[str, Any], buffers: list[NDArray[np.uint8]]) -> dict[str, bytes]:
+def _metadata(
+    root: dict[str, Any], buffers: list[NDArray[np.uint8]], size: int
+) -> dict[str, bytes]:
     found = {}
     for entry in root.get("metadata", []):
         index = entry.get("buffer", 0)
         if index >= len(buffers):
             raise DamageError(f"metadata {entry.get('name')!r} has buffer {index}")
+        size -= len(buffers[index])
+        if size < 0:
+            raise DamageError("metadata reads the same bytes again and again")
         found[entry.get("name", "")] = buffers[index].tobytes()
     return found

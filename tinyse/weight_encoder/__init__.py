@@ -120,8 +120,9 @@ def matrix_order(accelerator: str, outputs: int, inputs: int) -> Order:
         )  # fmt: skip
     if accelerator not in ACCELERATORS:
         raise InputError(
-            f"unknown accelerator {accelerator!r}", "npu", f"use one of {', '.join(ACCELERATORS)}"
-        )
+            f"unknown accelerator {accelerator!r}", "--accelerator",
+            f"use one of {', '.join(ACCELERATORS)}",
+        )  # fmt: skip
     rows, cores = ROWS_U55.get(accelerator, 8), CORES_U65.get(accelerator, 1)
     depth = min(128, _up(outputs, 16))
     if inputs <= 8:

@@ -163,8 +163,8 @@ TS_INLINE __m128i narrowed(__m256i v)
 TS_TARGET void ts_cell_s16__avx2(const ts_layer *layer, const int16_t *gates)
 {
     const ts_layer_record *record = layer->record;
-    if (record->enter_shift > 0 || record->leave_shift > 0 || record->tanh_factor > 32767) {
-        ts_cell_s16__reference(layer, gates); /* doubled products would leave int32, or int16 */
+    if (record->enter_shift > 0 || record->leave_shift > 0) {
+        ts_cell_s16__reference(layer, gates); /* doubled products would leave int32 */
         return;
     }
     const size_t stride = ts_padded(record->units);
