@@ -12,6 +12,7 @@ from tinyse.audio import pools
 from tinyse.audio.corpora import read_manifest
 from tinyse.audio.feed import Batches, Feed
 from tinyse.audio.mixing import Mixer
+from tinyse.errors import MissingExtra
 from tinyse.recipe import Mixing
 
 MIXING = Mixing(rooms=2)  # to draw the default's rooms takes far longer than to mix
@@ -34,6 +35,16 @@ def test_a_feed_that_starts_later_goes_on_where_the_other_was(decoded):
         expected = mixer.batch(step, 2)
         for name, value in batch.items():
             np.testing.assert_array_equal(value, expected[name])
+
+
+def test_what_the_process_cannot_do_is_raised_here(decoded, tmp_path, monkeypatch, capfd):
+    stub = "raise ModuleNotFoundError(name='pyroomacoustics')"
+    (tmp_path / "pyroomacoustics.py").write_text(stub)
+    monkeypatch.syspath_prepend(tmp_path)
+    batches, says = Batches(decoded, MIXING, 3, 8, 20, 0, 1), "pyroomacoustics is not installed; "
+    with Feed(batches) as feed, pytest.raises(MissingExtra, match=says):
+        next(iter(feed))
+    assert capfd.readouterr().err == ""
 
 
 def test_another_seed_gives_other_batches(decoded):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tinyse.audio.containers import is_mpeg
 from tinyse.audio.io import FORMATS, BadAudio, read_audio, read_format, write_audio
 from tinyse.errors import InputError
 
@@ -143,6 +144,18 @@ def test_a_wave_from_a_pipe_has_no_length_and_is_read(tmp_path, noise_of):
     data[at + 4 : at + 8] = b"\xff\xff\xff\xff"
     path.write_bytes(data)
     assert len(read_audio(path)) == 1000
+
+
+def test_what_a_wave_from_a_pipe_holds_is_no_chunk(tmp_path, noise_of):
+    """Its sound begins like a chunk that says MPEG; the one before it says what it is."""
+    path = tmp_path / "a.wav"
+    write_audio(path, noise_of(1000))
+    data = bytearray(path.read_bytes())
+    data[4:8] = (8).to_bytes(4, "little")
+    at = data.find(b"data")
+    data[at + 4 : at + 22] = bytes(4) + b"fmt " + (16).to_bytes(4, "little") + b"\x55\0" + bytes(4)
+    path.write_bytes(data)
+    assert not is_mpeg(path) and len(read_audio(path)) == 1000
 
 
 def test_the_header_alone(tmp_path, noise_of):

@@ -18,12 +18,14 @@ from tinyse.audio.lists import (
     find_list,
     list_csv,
     list_of_corpus,
+    lists_of_recipe,
     read_list,
     render,
 )
 from tinyse.cli import main
 from tinyse.errors import InputError
 from tinyse.files import packaged
+from tinyse.recipe import Data
 
 
 def test_the_reference_values_of_the_real_lists(data_folder):
@@ -181,6 +183,21 @@ def test_a_list_of_a_recipe_is_not_one_of_the_working_folder(good_list, tmp_path
     assert find_list(good_list.name, data).name == good_list.name
     with pytest.raises(InputError, match=str(data / good_list.name)):
         list_of_corpus(good_list.name, data)
+
+
+@pytest.mark.parametrize("other", ["l.csv", "other/l.csv"])
+def test_two_lists_of_a_recipe_have_two_names(good_list, other):
+    """Figures of a run go by the name: one of them would be lost."""
+    data = good_list.parent
+    write_list(read_manifest(data / "manifest.csv"), "test", data / "m.csv", 1, seed=1)
+    found = lists_of_recipe(Data(valid_list="l.csv", rooms_list="m.csv"), data)
+    assert [mixtures.name for mixtures in found] == ["l.csv", "m.csv"]
+    (data / "other").mkdir()
+    (data / "other" / "l.csv").write_text(
+        "id,noisy,clean\nx,../train/speech.flac,../train/speech.flac\n"
+    )
+    with pytest.raises(InputError, match=r"data\.valid_list: is called l, as data\.rooms_list is"):
+        lists_of_recipe(Data(valid_list="l.csv", rooms_list=other), data)
 
 
 def test_a_list_of_pairs(tmp_path, noise_of):

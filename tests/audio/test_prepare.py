@@ -95,6 +95,18 @@ def test_chime2_takes_the_reverberated_speech_and_the_background(fill, tmp_path)
     assert _splits(corpus, "noise") == {("cr_lounge", "train")}
 
 
+def test_groups_without_a_split_share_with_those_that_train(fill, tmp_path):
+    folder = fill(
+        "train/background/CR_lounge_1.wav", "test/background/CR_hall_1.wav",
+        "background/CR_kitchen_1.wav", "background/CR_bath_1.wav",
+    )  # fmt: skip
+    corpus = prepare([folder], tmp_path / "manifest.csv", valid=0.4)
+    assert [len(corpus.select("noise", s)) for s in ("train", "valid", "test")] == [2, 1, 1]
+    assert {i.path for i in corpus.select("noise", "test")} == {
+        "corpus/test/background/CR_hall_1.wav"
+    }
+
+
 def test_chime2_of_the_wall_street_journal(fill, tmp_path):
     folder = fill(
         "reverberated/si_tr_s/011/011c0201.wav", "reverberated/si_dt_05/050/050c0101.wav",
@@ -190,9 +202,26 @@ def test_audio_that_no_list_can_be_drawn_from_writes_nothing(fill, tmp_path):
     folder = _two_groups_a_split(fill)
     for file in (folder / "n").rglob("*.wav"):
         soundfile.write(file, np.full(24000, np.nan), 16000, "FLOAT")
-    with pytest.raises(InputError, match=r"1\.wav: holds NaN .*; remove it and prepare again"):
-        prepare([], tmp_path / "m.csv", speech=[folder / "s"], noise=[folder / "n"])
-    assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
+    for out in ("m.csv", "new/deep/m.csv"):
+        with pytest.raises(InputError, match=r"1\.wav: holds NaN .*; remove it and prepare again"):
+            prepare([], tmp_path / out, speech=[folder / "s"], noise=[folder / "n"])
+        assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
+
+
+@pytest.mark.parametrize("meets", [KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_folders_that_were_new_go_whatever_ends_it(fill, tmp_path, monkeypatch, meets):
+    folder = _two_groups_a_split(fill)
+    (tmp_path / "there").mkdir()
+
+    def draw(*_):
+        raise meets
+
+    monkeypatch.setattr("tinyse.audio.prepare.draw_list", draw)
+    for out in ("new/deep/m.csv", "there/new/m.csv"):
+        with pytest.raises((KeyboardInterrupt, OSError)):
+            prepare([], tmp_path / out, speech=[folder / "s"], noise=[folder / "n"])
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "there"]
+        assert not any((tmp_path / "there").iterdir())
 
 
 def test_speech_too_short_for_a_list_still_makes_a_manifest(fill, noise_of, tmp_path):

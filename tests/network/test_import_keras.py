@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -116,7 +117,23 @@ def branched():
     return keras.Model(inputs, keras.layers.Dense(BANDS, "sigmoid")(both))
 
 
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = keras.layers.Dense(5, "relu"), keras.layers.Dense(BANDS, "sigmoid")
+
+    def call(self, x):
+        return self.last(self.first(x))
+
+
+def subclassed():
+    model = Subclassed()
+    model(np.zeros((1, 3, WIDTH), np.float32))
+    return model
+
+
 REFUSED = {
+    "does not say what it reads; use Sequential or a functional chain": subclassed,
     "does not read the layer before it": branched,
     "return_sequences is False, expected True": lambda: chain(
         keras.layers.LSTM(4), keras.layers.Dense(3, "relu")
@@ -156,6 +173,29 @@ def test_a_file_that_is_no_model(tmp_path):
         from_keras(tmp_path / "own.keras", np.zeros((1, 1)))
     with pytest.raises(InputError, match="there is no such file"):
         from_keras(tmp_path / "none.keras", np.zeros((1, 1)))
+
+
+@pytest.mark.parametrize(
+    ("member", "says"), [("other.json", "no item named 'config.json'"), ("config.json", "Bad CRC")]
+)
+def test_an_archive_that_is_not_whole(tmp_path, member, says):
+    with ZipFile(tmp_path / "own.keras", "w") as archive:
+        archive.writestr(member, "{}")
+    data = (tmp_path / "own.keras").read_bytes()
+    (tmp_path / "own.keras").write_bytes(data.replace(b"{}", b"[]"))
+    with pytest.raises(InputError, match=rf"own\.keras: Keras cannot load it .*{says}"):
+        from_keras(tmp_path / "own.keras", np.zeros((1, 1)))
+
+
+@pytest.mark.parametrize("message", ["", "\n"])
+def test_an_error_of_keras_without_words_has_its_kind(tmp_path, monkeypatch, message):
+    def load(*_, **__):
+        raise ValueError(message)
+
+    (tmp_path / "own.keras").write_bytes(b"nothing")
+    monkeypatch.setattr(keras.saving, "load_model", load)
+    with pytest.raises(InputError, match=r"Keras cannot load it \(ValueError\); save it again"):
+        from_keras(tmp_path / "own.keras", np.zeros((1, 1)))
 
 
 PRUNED = """

@@ -1,4 +1,4 @@
-"""Networks that the tests of sparsity share: with a GRU, and with two readers of one layer."""
+"""Networks that the tests of sparsity share: with a GRU."""
 
 from __future__ import annotations
 

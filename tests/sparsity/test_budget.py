@@ -177,8 +177,11 @@ def test_units_by_hand():
     assert shares["lstm_1"] == 0.25 and shares["dense_0"] == 0 and shares["lstm_0"] > 0.5
     every = budgets(WEIGHTS, unit, 0.3, by_hand={"*": 0.5})
     assert set(every.values()) == {0.5}
-    with pytest.raises(InputError, match="would leave a layer without units"):
-        budgets(WEIGHTS, unit, 0.5, by_hand={"lstm_0": 1.0})
+    less = budgets(WEIGHTS, unit, 0.9, by_hand={"*": 0.25})
+    assert set(less.values()) == {0.25}
+    for hand in ({"lstm_0": 1.0}, {"*": 1.0}):
+        with pytest.raises(InputError, match="would leave a layer without units"):
+            budgets(WEIGHTS, unit, 0.5, by_hand=hand)
 
 
 @pytest.mark.parametrize("sparsity", [0.0, 0.3, 0.5, 0.75, 0.9])

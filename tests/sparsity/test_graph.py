@@ -58,25 +58,6 @@ def test_names_mean_nothing():
     assert spaces(renamed)["cleaner"].columns[1] == Axis("second/kernel", 0)
 
 
-def test_a_layer_that_two_others_read():
-    weights = float_weights((9,), (), 11, 6)
-    generator = np.random.default_rng(0)
-    weights["activity/kernel"] = generator.normal(size=(9, 1)).astype(np.float32)
-    weights["activity/bias"] = np.zeros(1, np.float32)
-    reads = {"lstm_0": "features", "mask": "lstm_0", "activity": "lstm_0"}
-    found = spaces(weights, reads)
-    assert [axis.array for axis in found["lstm_0"].columns] == [
-        "lstm_0/recurrent",
-        "mask/kernel",
-        "activity/kernel",
-    ]
-    assert not found["mask"].free and not found["activity"].free
-    smaller = reindex(weights, found["lstm_0"], np.arange(4))
-    assert smaller["activity/kernel"].shape == (4, 1) and smaller["mask/kernel"].shape == (4, 6)
-    masks = unit_masks(weights, {"lstm_0": np.arange(9) < 4}, reads)
-    assert not masks["activity/kernel"][:, 4:].any() and masks["activity/kernel"][:, :4].all()
-
-
 @pytest.mark.parametrize("weights", [float_weights((9, 7), (5,), 11, 6), gru_weights()])
 def test_a_permutation_is_the_same_network(weights):
     x = features(60, 3, 11)

@@ -129,6 +129,19 @@ def test_survivors_are_the_least_squares_solution():
     assert np.allclose((x @ kernel + bias).mean(axis=0), wanted.mean(axis=0), atol=1e-4)
 
 
+@pytest.mark.parametrize("text", ["weight", "block:4x4"])
+def test_a_layer_that_hears_nothing_keeps_what_stays_as_it_was(text):
+    """Constant inputs say nothing; neither does a layer that is dead, nor one that goes whole."""
+    structure = parse_structure(text)
+    dead_layer = WEIGHTS | {"dense_0/bias": np.full(12, -100, np.float32)}
+    for weights, gone in ((dead_layer, 0.0), (WEIGHTS, 1.0)):
+        shares = budgets(weights, structure, 0.5, by_hand={"dense_0/kernel": gone})
+        pruned = prune_offline(weights, structure, shares, FEATURES)
+        mask = halves(pruned)["mask/kernel"] != 0
+        assert np.allclose(pruned["mask/kernel"], weights["mask/kernel"] * mask.T, atol=1e-6)
+        assert all(np.isfinite(array).all() for array in pruned.values())
+
+
 def test_the_removal_that_costs_least_is_found():
     """Against trying every removal of one column of a single row, the others re-solved."""
     generator = np.random.default_rng(3)

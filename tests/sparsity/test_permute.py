@@ -13,8 +13,8 @@ from tinyse.runtimes.oracle import Oracle
 from tinyse.sparsity.budget import budgets
 from tinyse.sparsity.calibration import energies, forward
 from tinyse.sparsity.graph import free_spaces, reindex
-from tinyse.sparsity.groups import group_sums, groups_left, halves, parse_structure
-from tinyse.sparsity.permute import permute, retained_energy
+from tinyse.sparsity.groups import array_of, group_sums, groups_left, halves, parse_structure
+from tinyse.sparsity.permute import permute
 from tinyse.tflite.check import check_bytes
 from tinyse.tflite.write import serialise
 
@@ -26,9 +26,13 @@ BLOCKS = ("block:4x4", "block:8x2", "block:3x5", "block:1x8")
 
 def total(weights, structure, sparsity, energy=None):
     """Share of the energy that stays, halves weighed by their size."""
-    shares = retained_energy(weights, structure, budgets(weights, structure, sparsity), energy)
-    sizes = {name: m.size for name, m in halves(weights).items()}
-    return sum(shares[name] * sizes[name] for name in shares) / sum(sizes.values())
+    shares, matrices, found = budgets(weights, structure, sparsity), halves(weights), 0.0
+    for name, matrix in matrices.items():
+        heard = 1 if energy is None else energy[array_of(name)]
+        sums = np.sort(group_sums(structure, matrix.astype(float) ** 2 * heard), axis=None)
+        kept = sums[sums.size - groups_left(sums.size, shares[name]) :]
+        found += matrix.size * kept.sum() / sums.sum()
+    return found / sum(matrix.size for matrix in matrices.values())
 
 
 def file_of(network: IntegerNetwork):
@@ -111,13 +115,3 @@ def test_where_order_does_not_matter_it_stays(text):
     reordered, orders = permute(WEIGHTS, parse_structure(text), 0.5)
     assert all(np.array_equal(reordered[key], WEIGHTS[key]) for key in WEIGHTS)
     assert all(np.array_equal(order, np.arange(len(order))) for order in orders.values())
-
-
-def test_retained_energy_against_sorting():
-    structure = parse_structure("block:4x4")
-    found = retained_energy(WEIGHTS, structure, {"lstm_0/kernel/i": 0.7})["lstm_0/kernel/i"]
-    sums = np.sort(
-        group_sums(structure, halves(WEIGHTS)["lstm_0/kernel/i"].astype(float) ** 2), None
-    )
-    kept = groups_left(sums.size, 0.7)
-    assert found == pytest.approx(sums[-kept:].sum() / sums.sum())

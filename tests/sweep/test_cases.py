@@ -11,8 +11,11 @@ import pytest
 
 from tests.network_maker import float_weights
 from tests.sweep.plans import CASES, GRID, rows_of
+from tinyse.audio.lists import MixtureList
 from tinyse.errors import InputError
+from tinyse.files import write_json
 from tinyse.sweep import sweep
+from tinyse.sweep.measures import SCORES, Measuring
 from tinyse.sweep.plan import read_plan
 
 pytest.importorskip("optuna")
@@ -67,6 +70,17 @@ def test_every_level_of_a_run_is_measured_and_a_row(place, tiny_corpus) -> None:
     before = (folder / "runs/0/evaluate.json").stat().st_mtime_ns
     assert sweep(place / "grid.toml", data=tiny_corpus)[1] == [row]
     assert (folder / "runs/0/evaluate.json").stat().st_mtime_ns == before
+
+
+def test_a_score_that_no_row_has_is_none(place) -> None:
+    scored = 'evaluate = "l.csv"\nagainst = "small:float"\nmetrics = ["sdr", "pesq"]\n\n[set]'
+    (place / "grid.toml").write_text(GRID.replace("[set]", scored))
+    quality = {"sdr_gain": 1.5, "pesq_gain": None}
+    lost = {"sdr_loss": 0.1, "sdr_loss_ci95": [0.0, 0.2]}
+    write_json(place / SCORES, {"quality": quality, "against": lost})
+    plan, mixtures = read_plan(place / "grid.toml"), MixtureList("l.csv", "", place, ())
+    found = Measuring(plan, mixtures, None)._scores(place)
+    assert found["pesq_gain"] is None and found["pesq_loss"] is None and found["sdr_loss"] == 0.1
 
 
 def test_the_c_runtime_scores_what_tflm_scores(place, tiny_corpus) -> None:

@@ -44,9 +44,15 @@ def is_mpeg(path: Path) -> bool:
     with open(path, "rb") as file:
         head = file.read(12)
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
-        tags = (start[:2] for name, _, _, start in _chunks(path, "little") if name == b"fmt ")
-        return any(int.from_bytes(tag, "little") in _WAVE_MPEG for tag in tags)
+        return _wave_is_mpeg(path)
     return head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0")
+
+
+def _wave_is_mpeg(path: Path) -> bool:
+    for name, _, _, start in _chunks(path, "little"):
+        if name in (b"fmt ", b"data"):  # libsndfile heeds no later format
+            return name == b"fmt " and int.from_bytes(start[:2], "little") in _WAVE_MPEG
+    return False
 
 
 def _wave_is_cut(path: Path) -> bool:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from tinyse.audio.mixing import Mixer
 from tinyse.audio.pools import PoolFiles
-from tinyse.errors import MachineFault, Unavailable
+from tinyse.errors import MachineFault, TinySEError, Unavailable
 from tinyse.features import BINS
 from tinyse.recipe import Mixing
 
@@ -74,7 +74,7 @@ class Feed:
         context = multiprocessing.get_context("spawn")
         self._memory = _shared(batches.slot_bytes() * _DEPTH)
         self._free: Queue[int] = context.Queue()
-        self._ready: Queue[int] = context.Queue()
+        self._ready: Queue[int | TinySEError] = context.Queue()
         for slot in range(_DEPTH):
             self._free.put(slot)
         arguments = self._memory.name, self._free, self._ready, batches
@@ -102,15 +102,17 @@ class Feed:
         begin = time.perf_counter()
         while True:
             try:
-                slot = self._ready.get(timeout=_POLL_S)
+                found = self._ready.get(timeout=_POLL_S)
             except queue.Empty:
                 if self._process.is_alive():
                     continue
                 raise MachineFault(
                     "the mixing process died", "feed", "see the lines above"
                 ) from None
+            if isinstance(found, TinySEError):
+                raise found
             self.waited_s += time.perf_counter() - begin
-            return slot
+            return found
 
 
 def _shared(size: int) -> shared_memory.SharedMemory:
@@ -132,9 +134,24 @@ def _views(
     return found
 
 
-def _fill(memory_name: str, free: Queue[int], ready: Queue[int], batches: Batches) -> None:
-    """The process: draw a batch into each slot that comes free, until the parent is gone."""
+def _fill(
+    memory_name: str, free: Queue[int], ready: Queue[int | TinySEError], batches: Batches
+) -> None:
+    """The process; an error that is not a bug is the parent's to raise."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    try:
+        _fill_slots(memory_name, free, ready, batches)
+    except TinySEError as error:
+        ready.put(error)
+    # The queue's thread must have sent the last of it before the process ends.
+    ready.close()
+    ready.join_thread()
+
+
+def _fill_slots(
+    memory_name: str, free: Queue[int], ready: Queue[int | TinySEError], batches: Batches
+) -> None:
+    """Draw a batch into each slot that comes free, until the parent is gone."""
     memory = shared_memory.SharedMemory(memory_name)
     mixer = Mixer(*batches.pools.load(), batches.mixing, batches.seed, batches.frames)
     parent = multiprocessing.parent_process()
@@ -151,6 +168,3 @@ def _fill(memory_name: str, free: Queue[int], ready: Queue[int], batches: Batche
         for name, view in _views(memory, slot, batches).items():
             view[...] = batch[name]
         ready.put(slot)
-    # The queue's thread must have sent the last slot before the process ends.
-    ready.close()
-    ready.join_thread()

@@ -173,8 +173,13 @@ def list_of_corpus(name: str | Path, data: Path | None) -> MixtureList:
 
 
 def lists_of_recipe(table: Data, data: Path) -> list[MixtureList]:
-    """The lists that choices are made on."""
-    return [list_of_corpus(name, data) for name in (table.valid_list, table.rooms_list) if name]
+    """The lists that choices are made on; InputError for two of one name, which figures go by."""
+    found = [list_of_corpus(name, data) for name in (table.valid_list, table.rooms_list) if name]
+    names = [Path(mixtures.name).stem for mixtures in found]
+    if len(set(names)) < len(names):
+        what = f"is called {names[0]}, as data.rooms_list is, and figures go by that name"
+        raise InputError(what, "data.valid_list", "rename one, or leave one out")
+    return found
 
 
 def list_csv(rows: list[MixtureRow]) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -85,7 +85,7 @@ def prepare(
     with _folder(out.parent):  # it may still refuse: nothing is written before
         corpus = read_manifest(out, manifest)
         lists = _lists(corpus, out, rows, seed)
-    write_together({out: manifest, **lists})
+        write_together({out: manifest, **lists})
     for split in LISTED:
         if (path := _list_path(out, split)) not in lists:
             path.unlink(missing_ok=True)  # of an earlier manifest: its speakers may train now
@@ -95,15 +95,18 @@ def prepare(
 
 @contextmanager
 def _folder(path: Path) -> Iterator[None]:
-    """`path`, through which a manifest's paths go; it goes again if it is new and refused."""
-    is_new = not path.exists()
-    path.mkdir(parents=True, exist_ok=True)
-    try:
+    """`path`, through which a manifest's paths go; what is new of it goes again upon failure."""
+    with ExitStack() as undo:
+        for folder in reversed([each for each in (path, *path.parents) if not each.exists()]):
+            undo.callback(_remove_empty, folder)
+        path.mkdir(parents=True, exist_ok=True)
         yield
-    except InputError:
-        if is_new:
-            path.rmdir()
-        raise
+        undo.pop_all()
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):  # not made yet, or another program's file is in it by now
+        folder.rmdir()
 
 
 def _refuse_twice(found: Sequence[_Found]) -> None:
@@ -223,7 +226,7 @@ def _splits(found: Sequence[_Found], valid: float, test: float) -> dict[tuple[Ki
         splits |= {(kind, group): split for group, split in given.items()}
         open_groups = {file.group for file in mine} - given.keys()
         if given and "valid" not in given.values():
-            open_groups = {group for group, split in given.items() if split == "train"}
+            open_groups |= {group for group, split in given.items() if split == "train"}
         shares = (valid, 0.0) if given else (valid, test)
         splits |= {(kind, group): split for group, split in _by_hash(open_groups, *shares)}
     return splits

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,7 @@ RECURRENT: dict[str, dict[str, Any]] = {
     "GRU": {"activation": "tanh", "recurrent_activation": "sigmoid", "reset_after": True},
 }
 FEATURE_BOUND = 4.0  # features of an exported file end there
+CHAIN = "use Sequential or a functional chain"
 MOST_BEYOND = 0.01  # share of calibration values beyond the bound
 
 
@@ -82,8 +84,8 @@ def _loaded(path: Path) -> Any:
         raise InputError("there is no such file", path, "give a .keras file")
     try:
         return keras.saving.load_model(path, compile=False)
-    except (ValueError, TypeError, OSError) as error:
-        first = str(error).splitlines()[0]
+    except (ValueError, TypeError, KeyError, OSError, BadZipFile) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"Keras cannot load it ({first})", path, "save it again") from error
 
 
@@ -94,8 +96,11 @@ def _chain(model: Any) -> list[Any]:
         raise InputError("is not a built Keras model", "model", "call it once, or give an Input")
     if type(model).__name__ != "Sequential":
         for before, layer in pairwise(layers):
+            # A subclass of Model may call its layers in any order, and they do not tell.
+            if not (hasattr(layer, "input") and hasattr(before, "output")):
+                raise InputError("does not say what it reads", layer.name, CHAIN)
             if isinstance(layer.input, list) or layer.input is not before.output:
-                raise InputError("does not read the layer before it", layer.name, "use a chain")
+                raise InputError("does not read the layer before it", layer.name, CHAIN)
     kept = [layer for layer in layers if type(layer).__name__ not in LEFT_OUT]
     return [x.layer if type(x).__name__ == PRUNING_WRAPPER else x for x in kept]
 

@@ -299,7 +299,7 @@ def _unit_budgets(weights: Weights, sparsity: float, by_hand: Mapping[str, float
     smallest = weights_left(weights, fixed | dict.fromkeys(free, 1))
     # Whole weights: what 1 - w / everything asks for must be had in floats too.
     allowed = math.floor(everything * (1 - sparsity) + 1e-6)
-    if smallest > allowed or not all(fixed.values()):
+    if (free and smallest > allowed) or not all(fixed.values()):
         what = "would leave a layer without units"
         raise InputError(what, "sparsity", _largest(1 - smallest / everything))
 

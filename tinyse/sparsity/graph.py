@@ -8,13 +8,15 @@ per gate, of the recurrent kernel's other side, and of the kernel of every layer
             lstm_0/recurrent axis 0     lstm_1/kernel axis 0
 
 Whoever reorders or removes units takes the same units along all of them: `reindex` is both.  The
-graph comes from the shapes of the arrays and from who reads whom; names mean nothing to it.
+graph comes from the shapes and the order of the arrays, each layer reading the one before it; names
+mean nothing to it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,36 +64,27 @@ def layers_of(weights: Weights) -> list[str]:
     return list(dict.fromkeys(array_of(half).split("/")[0] for half in halves(weights)))
 
 
-def chain(weights: Weights) -> dict[str, str]:
-    """Who reads whom where every layer reads the one before it."""
-    layers = layers_of(weights)
-    return dict(zip(layers, [FEATURES, *layers], strict=False))
-
-
-def spaces(weights: Weights, reads: Mapping[str, str] | None = None) -> dict[str, Space]:
+def spaces(weights: Weights) -> dict[str, Space]:
     """Every space by the name of its layer, in the order of the forward pass.
-
-    reads : layer -> the layer that it reads, or "features"; a chain unless given.  What nobody
-        reads is an output of the network, and its units stay.
 
     Raises InputError where the arrays do not fit together, naming the one that does not.
     """
-    reads = chain(weights) if reads is None else reads
-    sizes = {FEATURES: _width(weights, reads)}
-    sizes |= {layer: _units(weights, layer) for layer in reads}
+    layers = layers_of(weights)
+    sizes = {FEATURES: weights[f"{layers[0]}/kernel"].shape[0]}
+    sizes |= {layer: _units(weights, layer) for layer in layers}
+    reader = dict(pairwise(sizes))
     found = {}
     for name, size in sizes.items():
         rows = _made(weights, name) if name != FEATURES else _statistics(weights)
-        columns = _read(weights, name, reads)
+        columns = _read(weights, name, reader.get(name))
         _check(weights, name, size, rows + columns)
-        is_read = any(source == name for source in reads.values())
-        found[name] = Space(name, size, rows, columns, name != FEATURES and is_read)
+        found[name] = Space(name, size, rows, columns, name != FEATURES and name in reader)
     return found
 
 
-def free_spaces(weights: Weights, reads: Mapping[str, str] | None = None) -> dict[str, Space]:
+def free_spaces(weights: Weights) -> dict[str, Space]:
     """The spaces whose units may go or change places."""
-    return {name: space for name, space in spaces(weights, reads).items() if space.free}
+    return {name: space for name, space in spaces(weights).items() if space.free}
 
 
 def reindex(weights: Weights, space: Space, units: NDArray[np.intp]) -> dict[str, NDArray]:
@@ -107,13 +100,13 @@ def reindex(weights: Weights, space: Space, units: NDArray[np.intp]) -> dict[str
 
 
 def unit_masks(
-    weights: Weights, keep: Mapping[str, NDArray[np.bool_]], reads: Mapping[str, str] | None = None
+    weights: Weights, keep: Mapping[str, NDArray[np.bool_]]
 ) -> dict[str, NDArray[np.bool_]]:
     """Masks [out, in] of every half that take units away: their rows and all that reads them.
 
     keep : space -> which of its units stay, bool [units]
     """
-    there = spaces(weights, reads)
+    there = spaces(weights)
     parts = {array_of(half): weights[array_of(half)] for half in halves(weights)}
     masks = {key: np.ones(array.shape, bool) for key, array in parts.items()}
     for name, kept in keep.items():
@@ -132,11 +125,6 @@ def _units(weights: Weights, layer: str) -> int:
     return weights[f"{layer}/kernel"].shape[1] // _gates(weights, layer)
 
 
-def _width(weights: Weights, reads: Mapping[str, str]) -> int:
-    first = next(layer for layer, source in reads.items() if source == FEATURES)
-    return weights[f"{first}/kernel"].shape[0]
-
-
 def _made(weights: Weights, layer: str) -> tuple[Axis, ...]:
     """The axes along which a layer's outputs lie."""
     gates = _gates(weights, layer)
@@ -146,11 +134,10 @@ def _made(weights: Weights, layer: str) -> tuple[Axis, ...]:
     )
 
 
-def _read(weights: Weights, name: str, reads: Mapping[str, str]) -> tuple[Axis, ...]:
+def _read(weights: Weights, name: str, reader: str | None) -> tuple[Axis, ...]:
     """The axes along which a space's units come in."""
     own = [Axis(f"{name}/recurrent", 0)] if f"{name}/recurrent" in weights else []
-    readers = [Axis(f"{layer}/kernel", 0) for layer, source in reads.items() if source == name]
-    return (*own, *readers)
+    return (*own, Axis(f"{reader}/kernel", 0)) if reader else tuple(own)
 
 
 def _statistics(weights: Weights) -> tuple[Axis, ...]:

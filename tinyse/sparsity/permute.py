@@ -75,29 +75,9 @@ def permute(
     return changed, orders
 
 
-def retained_energy(
-    weights: Weights,
-    structure: Structure,
-    budgets: Mapping[str, float],
-    energy: Energy | None = None,
-) -> dict[str, float]:
-    """Share of the energy of each half with a budget that its best groups hold."""
-    matrices, found = halves(weights), {}
-    for name, sparsity in budgets.items():
-        sums = group_sums(structure, _squares(matrices[name], name, energy))
-        found[name] = _largest(sums, groups_left(sums.size, sparsity)) / max(sums.sum(), 1e-300)
-    return found
-
-
 def _squares(matrix: NDArray, name: str, energy: Energy | None) -> NDArray[np.float64]:
     squares = np.square(matrix, dtype=np.float64)
     return squares if energy is None else squares * energy[array_of(name)]
-
-
-def _largest(values: NDArray, count: int) -> float:
-    """Sum of the `count` largest values."""
-    flat = values.ravel()
-    return float(np.partition(flat, flat.size - count)[flat.size - count :].sum()) if count else 0.0
 
 
 @dataclass

@@ -40,6 +40,7 @@ from tinyse.sparsity.groups import (
 ROUNDS = 4
 PASSES = 2  # over all layers once the zeros are fixed
 RIDGE = 0.05  # of the mean energy of an input; holds back what the calibration says little about
+LEAST_RIDGE = 1e-12  # where every input is constant: the weights stay, rounding moves none
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class _System:
         matrices = [halves(weights)[name] for name in names]
         matrix = np.concatenate(matrices, axis=1).astype(np.float64)
         gram = statistics.gram
-        ridge = RIDGE * np.trace(gram) / len(gram)
+        ridge = max(RIDGE * np.trace(gram) / len(gram), LEAST_RIDGE)
         target = matrix @ statistics.cross + ridge * matrix
         shapes = tuple(part.shape for part in matrices)
         gram = gram + ridge * np.eye(len(gram))

@@ -93,7 +93,7 @@ class Measuring:
         found = {f"{metric}_gain": scores["quality"][f"{metric}_gain"] for metric in plan.metrics}
         if plan.against:
             lost = scores["against"]
-            found |= {f"{metric}_loss": lost[f"{metric}_loss"] for metric in plan.metrics}
+            found |= {f"{metric}_loss": lost.get(f"{metric}_loss") for metric in plan.metrics}
             found["sdr_loss_low"], found["sdr_loss_high"] = lost["sdr_loss_ci95"]
         return found
 
