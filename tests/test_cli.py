@@ -72,6 +72,8 @@ def test_a_published_name_is_exported_where_it_is_told_to(tmp_path, monkeypatch)
     published = packaged("models", "lstm_tiny") / "model.tflite"
     assert (tmp_path / "here" / "model.tflite").read_bytes() == published.read_bytes()
     assert call("export", "lstm_none").stderr.startswith("error: lstm_none: cannot be read")
+    assert "tinyse firmware copy" in call("export", str(published), "-o", "there").stderr
+    assert not (tmp_path / "there").exists()
 
 
 def test_version():

@@ -64,6 +64,9 @@ def _places(source: Path, output: Path | None) -> tuple[Path, Path]:
     from tinyse.errors import InputError
     from tinyse.files import packaged
 
+    if source.suffix == ".tflite":
+        remedy = "give what it was exported from; C files of it: tinyse firmware copy DIR --model"
+        raise InputError("is an exported file", source, remedy)
     published = packaged("models", source.name)
     named = source == Path(source.name) and not source.exists()
     if not (named and published.is_dir()):

@@ -27,7 +27,7 @@ from tinyse.errors import InputError
 from tinyse.files import read_npz
 
 Arrays = dict[str, NDArray[np.float32]]
-REMEDY = "write it again with tinyse train"
+REMEDY = "write it again with tinyse train, or from_keras"
 GATES_OF = {"lstm": 4, "gru": 3}
 LAYER_KERNEL = re.compile(r"((lstm|gru|dense)_\d+|mask)/kernel", re.ASCII)
 # What other commands make of the weights and leave beside them; not of weights that come later.
