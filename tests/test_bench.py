@@ -26,7 +26,7 @@ from tinyse.bench.firmware import GATED
 from tinyse.check import _growth
 from tinyse.cli import main
 from tinyse.compiled import MissingTool
-from tinyse.errors import InputError
+from tinyse.errors import InputError, MachineFault
 from tinyse.export import export_model
 from tinyse.tflite.check import load
 from tinyse.tflite.write import serialise
@@ -105,6 +105,7 @@ def test_counts_are_those_of_the_cores(file):
         parts = row["flash_parts_bytes"]
         whole = parts["code"] + parts["blob"] - parts["front_end"]
         assert row["flash_bytes"] in (whole, parts["code"] + parts["blob"])
+        assert (row["front_end"] or {"tables_bytes": 0})["tables_bytes"] == parts["front_end"]
 
 
 @needs_board
@@ -133,13 +134,23 @@ def test_what_a_runtime_said_is_raised_and_not_asked_again(file, monkeypatch):
     def fails_once(path, cores):
         tries.append(cores)
         if len(tries) == 1:
-            raise InputError("QEMU ran out of time", path)
+            raise MachineFault("QEMU ran out of time", path)
         return {core: {} for core in cores}
 
     monkeypatch.setattr("tinyse.bench.firmware_figures", fails_once)
-    with pytest.raises(InputError, match="QEMU ran out of time"):
+    with pytest.raises(MachineFault, match="QEMU ran out of time"):
         bench([file], CORES[:1])
     assert len(tries) == 1
+
+
+def test_a_core_that_is_too_slow_costs_no_other_figure(file, monkeypatch):
+    def fails(path, cores):
+        raise MachineFault("QEMU ran out of time", path)
+
+    monkeypatch.setattr("tinyse.bench.firmware_figures", fails)
+    result = bench([file], ("oracle", CORES[0]))
+    assert "QEMU ran out of time" in result["missing"][CORES[0]]
+    assert [row["runtime"] for row in result["models"][0]["runtimes"]] == ["oracle"]
 
 
 def test_the_host_needs_a_compiler(file, monkeypatch):

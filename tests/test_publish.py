@@ -111,6 +111,7 @@ def test_a_better_seed_does_not_replace_what_models_were_made_from(
     publish(run, folder, test, minutes=2)
     follower = folder.parent / "sparse"
     follower.mkdir()
+    (follower / "metrics.json").write_text("{}")
     (follower / "run.json").write_text(json.dumps({key: sha256(folder / "weights.npz")}))
     metrics = add_seed(with_seed(run, 5, 7.9), folder, test)
     assert [line["seed"] for line in metrics["seeds"]] == [3, 5]

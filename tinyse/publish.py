@@ -209,7 +209,7 @@ def add_seed(
     if mixtures.sha256 != digest:
         what = f"is not {listed} that the model was measured on"
         raise InputError(what, mixtures.name, "give that list")
-    if _best_first([folder, run])[0] != folder and not _followers(folder):
+    if _best_first([folder, run])[0] != folder and not _has_followers(folder):
         what = f"is better by validation than {folder.name}"
         raise InputError(what, run, "publish both runs anew, with --force")
     metrics["seeds"].append(_seed(run, mixtures, _reference(folder), progress))
@@ -218,16 +218,15 @@ def add_seed(
     return metrics
 
 
-def _followers(folder: Path) -> list[Path]:
-    """Published models beside `folder` whose runs began with its weights or were taught by it."""
+def _has_followers(folder: Path) -> bool:
+    """Whether published models beside `folder` began with its weights or were taught by it."""
     weights = sha256(folder / "weights.npz")
-    records = {path.parent: read_json(path) for path in folder.resolve().parent.glob("*/run.json")}
-    return [
-        model
-        for model, record in records.items()
-        if isinstance(record, dict)
-        and weights in (record.get("source_sha256"), record.get("teacher_sha256"))
-    ]
+    for metrics in folder.resolve().parent.glob("*/metrics.json"):
+        record = read_json(metrics.parent / "run.json")
+        with figures_of(metrics.parent / "run.json"):
+            if weights in (record.get("source_sha256"), record.get("teacher_sha256")):
+                return True
+    return False
 
 
 def _seed(
@@ -395,7 +394,7 @@ def refresh(name: str | Path, notice: Callable[[str], None]) -> dict[str, Any]:
     """
     folder = find_published(name)
     metrics, file = read_json(folder / "metrics.json"), folder / "model.tflite"
-    with figures_of(folder / "metrics.json"):
+    with figures_of(folder / "metrics.json"):  # said before anything is measured
         metrics |= {part: metrics[part] | {} for part in ("memory", "check")}
     manifest = read_json(folder / MANIFEST)
     with figures_of(folder / MANIFEST):

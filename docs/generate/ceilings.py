@@ -46,7 +46,7 @@ def write_ceilings(root: Path, data: Path) -> None:
         for (bands, bound), each in gains.items()
         for means in (np.mean(each, axis=0).tolist(),)
     ]
-    write_json(root / JSON, {"list": LIST, "rows": len(rows), "masks": found})
+    write_json(root / JSON, {"schema": 1, "list": LIST, "rows": len(rows), "masks": found})
 
 
 def _scores(reference: Reference, sound: np.ndarray) -> tuple[float, float]:

@@ -58,7 +58,7 @@ def _row(folder: Path, run: Path) -> dict[str, Any]:
     target = find_target(NPU, default_memory(NPU))
     quality, against = scores["quality"], scores["against"]
     by_snr = {snr: lost["sdr_loss"] for snr, lost in against["by_snr"].items()}
-    cores = gated_figures(file, lambda line: print(line, file=sys.stderr)) or {}
+    cores = gated_figures(file, lambda line: print(line, file=sys.stderr))
     return {
         **_made(recipe, folder, record),
         "runtime": scores["runtime"],

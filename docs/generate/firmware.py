@@ -55,11 +55,13 @@ def measured(file: Path) -> dict[str, Any]:
     native = Native(sparse)
     native.name = "native_sparse"
     runtimes = [*(open_here(name, file) for name in list(TIMED)[:3]), native]
+    networks = {name: _figures(of) for name, of in (("dense", dense), ("sparse", sparse))}
+    cores = networks["dense"]["cores"]
     return {
         "schema": 1,
         "model": BASELINE,
-        "networks": {name: _figures(of) for name, of in (("dense", dense), ("sparse", sparse))},
-        "front_end": {core: front_end_figures(dense, core) for core in CORES},
+        "networks": networks,
+        "front_end": {core: front_end_figures(dense, core, cores[core]) for core in CORES},
         "machine": machine(),
         "runtimes": timed(runtimes),
     }

@@ -14,7 +14,7 @@ HEAD = """\
 COSTS = """\
 Flash (code, weights, constants) and instructions a frame are those of the network in the C runtime
 on a Cortex-M4; [sound to sound](docs/firmware.md#sound-to-sound) costs the same on top of each.
-What is lost is counted from `lstm_256` in float, of `lstm_256` from itself."""
+SDR lost is against `lstm_256` in float."""
 
 
 def models_table(root: Path) -> str:

@@ -76,9 +76,9 @@ void tinyse_audio_reset(tinyse_audio *audio)
     tinyse_reset(audio->model);
 }
 
-/* Bins 0..256 of 512 real values from the FFT of their 256 pairs, or (inverse) the way back; twice
- * the true values forward, half the conjugates of the true ones backward, for one FFT is then the
- * other.  Works on bins k and 256 - k at once. */
+/* Bins 0..256 of 512 real values from the FFT of their 256 pairs, or (inverse) the way back: twice
+ * the true values forward, twice their conjugates backward, whose forward FFT is the conjugate of
+ * the inverse one.  Works on bins k and 256 - k at once. */
 static void split(float *spectrum, const float *sine, int inverse)
 {
     const float sign = inverse ? -1.0f : 1.0f;
@@ -119,7 +119,7 @@ static void synthesise(tinyse_audio *audio, float *out)
     split(frame, sine, 1);
     ts_fft256(frame, audio->work, sine);
     for (unsigned i = 0; i < TINYSE_HOP; i++) {
-        const float signed_scale = i & 1u ? -scale : scale; /* of conjugates */
+        const float signed_scale = i & 1u ? -scale : scale; /* imaginary parts of conjugates */
         out[i] = audio->overlap[i] + frame[i] * signed_scale * sine[i];
         audio->overlap[i] = frame[TINYSE_HOP + i] * signed_scale * sine[TINYSE_HOP - i];
     }

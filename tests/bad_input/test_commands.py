@@ -305,6 +305,7 @@ def test_the_float_runtime_on_bad_weights(place, refused, damage, says):
         (("bench", "run", "--profiles", "--runtime", "tflm"), "one MODEL"),
         (("bench", "run/model.tflite", "--profiles", "--list", "nowhere.csv"), "nowhere.csv"),
         (("bench", "run", "--list", "corpus/mixtures_test.csv"), "goes with --profiles"),
+        (("bench", "run", "--limit", "3"), "rows of --list"),
         (("inspect", "run/model.tflite", "--block", "4by4"), "expected ROWSxCOLUMNS"),
         (("evaluate", "run", "--list", "corpus/mixtures_test.csv", "--part", "1:4"), "K/N"),
         (("evaluate", "run", "--list", "corpus/mixtures_test.csv", "--part", "²/4"), "K/N"),

@@ -66,12 +66,15 @@ def test_our_own_dense_kernels_are_no_straw_men(blocks):
 
 @pytest.mark.parametrize("core", ["cortex_m4", "cortex_m55"])
 def test_the_front_end(core):
-    found = front_end_figures(published(), core)
+    alone = network_figures(published(), (core,))[core]
+    found = front_end_figures(published(), core, alone)
     print(core, found)
-    assert found["instructions_per_frame"] <= 72_000
-    assert found["code_bytes"] + found["tables_bytes"] <= 5_120
-    assert found["memory_bytes"] <= 6_960 and found["stack_bytes"] <= 320
+    assert 60_000 <= found["instructions_per_frame"] <= 72_000
+    assert 1_000 <= found["code_bytes"] <= 1_700 and found["tables_bytes"] <= 3_400
+    assert found["memory_bytes"] <= 6_960 and 200 <= found["stack_bytes"] <= 320
 
 
 def test_no_front_end_without_tables():
-    assert front_end_figures(integer_network((8,), (), 24, 16), "cortex_m4") is None
+    network = integer_network((8,), (), 24, 16)
+    alone = network_figures(network, ("cortex_m4",))["cortex_m4"]
+    assert front_end_figures(network, "cortex_m4", alone) is None

@@ -142,7 +142,7 @@ def test_sound_on_a_board_is_that_of_the_host(board):
     sound = demo_mixture(1).mixture[: 100 * HOP].astype(np.float32)
     host = NativeAudio(NativeModel(pack(network, Layout.LANES).data)).process(sound)
     processed = process(board.board, pack(network, board.board.layout).data, sound)
-    assert processed.instructions.shape == (100,) and processed.instructions.min() > 60_000
+    assert processed.instructions.shape == (100,)
     assert np.abs(host).max() > 0.05
     assert np.abs(processed.sound - host).max() < 0.01
 

@@ -22,7 +22,7 @@ from tinyse.bench.firmware import (
 )
 from tinyse.bench.timing import FRAME_MS, checksum, random_frames, timed
 from tinyse.compiled import MissingTool
-from tinyse.errors import InputError, MissingExtra, TinySEError
+from tinyse.errors import InputError, MachineFault, MissingExtra, TinySEError
 from tinyse.files import packaged
 from tinyse.quant import quantise_for, read_weights
 from tinyse.runtimes import Runtime, open_runtime
@@ -144,8 +144,9 @@ def _firmware(
         notice(f"{_name(path)}: counting on {name}")
         try:
             found = firmware_figures(path, (name,))[name]
-            rows.append(found | {"front_end": front_end_figures(load(path).network, name)})
-        except (MissingTool, InputError) as error:
+            front_end = front_end_figures(load(path).network, name, found)
+            rows.append(found | {"front_end": front_end})
+        except (MissingTool, InputError, MachineFault) as error:
             errors[name] = error
     return rows
 

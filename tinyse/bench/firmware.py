@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tinyse.bench.timing import FRAME_MS, random_frames
 from tinyse.compiled import MissingTool
 from tinyse.features import HOP
+from tinyse.pack.native import pack
 from tinyse.quant import IntegerNetwork
 from tinyse.runtimes.emulated import CortexM4, CortexM7, CortexM55, Emulated, code_bytes
 from tinyse.runtimes.emulated_sound import process
@@ -47,27 +48,26 @@ def network_figures(
     return {name: _figures(BOARDS[name](network), frames) for name in boards}
 
 
-def front_end_figures(network: IntegerNetwork, board: str) -> dict[str, int] | None:
+def front_end_figures(
+    network: IntegerNetwork, name: str, alone: dict[str, Any]
+) -> dict[str, int] | None:
     """What sound to sound costs on top of the network; None for one without audio tables.
 
     Two FFTs, the features, the mask onto the spectrum: instructions of `tinyse_process` less those
     of the network, bytes of code and tables, of its own memory, and of the stack of the whole call.
+
+    alone : the board's figures of the network
     """
-    runtime = BOARDS[board](network)
-    tables = sum(runtime.blob.accounts.get("front end", {}).values())
+    board, tables = BOARDS[name].board, alone["flash_parts_bytes"]["front_end"]
     if not tables:
         return None
-    runtime.run(random_frames(_FRAMES, 0, network.input, network.layers[0].width))
-    assert runtime.measured is not None
+    blob = pack(network, board.layout).data
     sound = np.random.default_rng(0).normal(0, 0.1, _FRAMES * HOP).astype(np.float32)
-    processed = process(runtime.board, runtime.blob.data, sound)
-    alone = np.median(runtime.measured.instructions.sum(axis=1))
-    with_it, without = (
-        code_bytes(runtime.board, runtime.blob.data, program) for program in ("sound", "measure")
-    )
+    processed = process(board, blob, sound)
+    whole = int(np.median(processed.instructions))
     return {
-        "instructions_per_frame": int(np.median(processed.instructions) - alone),
-        "code_bytes": with_it - without,
+        "instructions_per_frame": whole - alone["instructions_per_frame"],
+        "code_bytes": code_bytes(board, blob, "sound") - alone["flash_parts_bytes"]["code"],
         "tables_bytes": tables,
         "memory_bytes": processed.memory_bytes,
         "stack_bytes": processed.stack_bytes,

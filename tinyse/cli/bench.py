@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 
 @click.command(name="bench")
@@ -47,6 +48,9 @@ def command(models, runtimes, output, force, as_json, profiles, listed, limit, d
 
     if output and output.exists() and not force:
         raise InputError("already exists", output, "give --force to replace it")
+    limited = click.get_current_context().get_parameter_source("limit")
+    if limited is ParameterSource.COMMANDLINE and not listed:
+        raise click.UsageError("--limit is of the rows of --list")
     if profiles:
         if len(models) != 1 or runtimes:
             raise click.UsageError("--profiles takes one MODEL, and chooses the runtimes itself")

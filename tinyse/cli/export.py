@@ -65,7 +65,7 @@ def _places(source: Path, output: Path | None) -> tuple[Path, Path]:
     from tinyse.files import packaged
 
     if source.suffix == ".tflite":
-        remedy = "give what it was exported from; C files of it: tinyse firmware copy DIR --model"
+        remedy = "give its run, or for C files: tinyse firmware copy DIR --model FILE"
         raise InputError("is an exported file", source, remedy)
     published = packaged("models", source.name)
     named = source == Path(source.name) and not source.exists()

@@ -27,7 +27,7 @@ class ModelFiles:
     weights: Path | None
 
     def file_for(self, runtime: str | None = None) -> Path:
-        """The file that `runtime` opens, the exported one of no runtime.
+        """The file that `runtime` opens; without a runtime, the exported one.
 
         InputError where there is none, or an outdated one.
         """

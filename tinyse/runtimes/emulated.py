@@ -188,8 +188,8 @@ def code_bytes(board: Board, blob: bytes, program: str = "measure") -> int:
 def start(board: Board, elf: Path, folder: Path, frames: int) -> None:
     """Run a firmware beside its files in `folder`.
 
-    InputError for a network that it cannot measure; TinySEError where the firmware fails, and its
-    MachineFault where it does not end.
+    InputError for a network that it cannot measure, TinySEError where the firmware fails,
+    MachineFault where it does not end in time.
     """
     command = (
         *(find_tool((EMULATOR,), GET), "-M", board.machine, "-nographic", "-monitor", "none"),

@@ -2,7 +2,7 @@
 
 A *space* is the set of units that one layer puts out (or the bands that the features are).  Its
 units lie along axes of several arrays: of the layer's own kernel, recurrent kernel and bias, once
-per gate, of the recurrent kernel's other side, and of the kernel of every layer that reads it.
+per gate, of the recurrent kernel's other side, and of the kernel of the layer that reads it.
 
     lstm_0: lstm_0/kernel axis 1 x 4    lstm_0/recurrent axis 1 x 4   lstm_0/bias axis 0 x 4
             lstm_0/recurrent axis 0     lstm_1/kernel axis 0
