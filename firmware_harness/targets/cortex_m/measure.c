@@ -18,11 +18,11 @@ enum { ARENA = 64 * 1024 };
 static uint8_t arena[ARENA] __attribute__((aligned(16)));
 static int8_t frame[TS_LARGEST], mask[TS_LARGEST];
 
-static tinyse_model *model;
+static tinyse_model *created;
 
-static void step(void) { tinyse_step(model, frame, mask); }
+static void step(void) { tinyse_step(created, frame, mask); }
 
-static void load_state(void)
+static void load_state(tinyse_model *model)
 {
     const int file = host_open("state.bin");
     tinyse_reset(model);
@@ -31,7 +31,7 @@ static void load_state(void)
     host_close(file);
 }
 
-static void save_states(void)
+static void save_states(tinyse_model *model)
 {
     const int8_t *h;
     const int16_t *c;
@@ -49,6 +49,7 @@ static void save_states(void)
 
 int main(void)
 {
+    tinyse_model *model; /* in a register: a load would be counted */
     size_t needed;
     const size_t bytes = (size_t)(model_tsb_end - model_tsb);
     tinyse_status status = tinyse_arena_bytes(model_tsb, bytes, &needed);
@@ -60,10 +61,11 @@ int main(void)
     start_counting();
     const uint32_t empty_start = now();
     const uint32_t empty = since(empty_start);
+    created = model;
     const uint32_t known[3] = {(uint32_t)needed, stack_of(step), empty};
     host_write(facts, known, sizeof known);
     host_close(facts);
-    load_state();
+    load_state(model);
     const size_t layers = model->header->layers;
     uint32_t spent[64];
     if (layers > sizeof spent / sizeof *spent) return 96;
@@ -83,6 +85,6 @@ int main(void)
     }
     host_close(out);
     host_close(counts);
-    save_states();
+    save_states(model);
     return 0;
 }
