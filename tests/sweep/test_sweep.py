@@ -80,7 +80,7 @@ def test_a_sweep_that_is_killed_at_any_moment_loses_nothing(place) -> None:
     out, kills = place / "killed", 0
     command = [sys.executable, "-m", "tinyse", "sweep", "grid.toml", "-o", str(out)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    pause = 0.8
+    pause = 0.3
     while kills < 40:
         running = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
         try:
