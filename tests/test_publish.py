@@ -103,16 +103,20 @@ def test_a_seed_is_added_to_a_published_model(
     assert "| 4 | 7.100 |" in card and "the best by validation is this model" in card
 
 
-@pytest.mark.parametrize("key", ["source_sha256", "teacher_sha256"])
+@pytest.mark.parametrize(
+    ("key", "followed"), [("source_sha256", ""), ("teacher_sha256", ""), ("teacher_sha256", "too")]
+)
 def test_a_better_seed_does_not_replace_what_models_were_made_from(
-    run, key, tmp_path, tiny_corpus, without_tensorflow
+    run, key, followed, tmp_path, tiny_corpus, without_tensorflow
 ) -> None:
     test, folder = read_list(tiny_corpus / "mixtures_test.csv"), tmp_path / "models" / "small"
     publish(run, folder, test, minutes=2)
     follower = folder.parent / "sparse"
     follower.mkdir()
     (follower / "metrics.json").write_text("{}")
-    (follower / "run.json").write_text(json.dumps({key: sha256(folder / "weights.npz")}))
+    made_from = sha256(folder / "weights.npz")
+    record = {key: [made_from, followed] if followed else made_from}
+    (follower / "run.json").write_text(json.dumps(record))
     metrics = add_seed(with_seed(run, 5, 7.9), folder, test)
     assert [line["seed"] for line in metrics["seeds"]] == [3, 5]
     assert metrics["training"]["seed"] == 3

@@ -224,7 +224,8 @@ def _has_followers(folder: Path) -> bool:
     for metrics in folder.resolve().parent.glob("*/metrics.json"):
         record = read_json(metrics.parent / "run.json")
         with figures_of(metrics.parent / "run.json"):
-            if weights in (record.get("source_sha256"), record.get("teacher_sha256")):
+            taught = record.get("teacher_sha256") or ""  # one sha256, or a list of them
+            if weights == record.get("source_sha256") or weights in taught:
                 return True
     return False
 

@@ -164,7 +164,9 @@ class Compress(Table, frozen=True):
     power: Positive = 3.0  # of PolynomialDecay; learned follows the same path
     update_every: Count = 20  # steps between choices of groups
     distil: NotNegative = 100.0  # weight of the distance to the teacher's mask
-    teacher: str = ""  # a run or a model that is followed; the source, where none is named
+    # A run or a model that is followed, or several, whose masks' mean is; the source, where none
+    # is named.
+    teacher: str | tuple[str, ...] = ""
     distil_share: Share = 1.0  # of the steps; what is left of them follows the loss alone
     validate_every: Count = 500  # steps
     # Learned thresholds: how many e-foldings they can move in a ramp, width of the sigmoid at both
@@ -179,6 +181,12 @@ class Compress(Table, frozen=True):
         if self.method == "auto":
             chosen = "magnitude" if self.structure == "unit" else "learned"
             msgspec.structs.force_setattr(self, "method", chosen)
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """The names in `teacher`, none where the source teaches."""
+        named = (self.teacher,) if isinstance(self.teacher, str) else self.teacher
+        return tuple(filter(None, named))
 
     @property
     def hears(self) -> bool:

@@ -74,6 +74,8 @@ def _type(found: types.Type) -> str:
         return f"list of: {_type(found.item_type)}"
     if isinstance(found, types.TupleType):
         return f"low, high: {_type(found.item_types[0])}"
+    if isinstance(found, types.UnionType):
+        return " or ".join(_type(each) for each in found.types)
     raise TypeError(f"no words for {found}")
 
 

@@ -28,6 +28,7 @@ from tinyse.sparsity.choice import array_masks, everything
 from tinyse.sparsity.groups import parse_structure
 from tinyse.training.compress_step import Knobs, make_compress_step
 from tinyse.training.groups_in_graph import THRESHOLD, Selection
+from tinyse.training.source import Teacher
 from tinyse.training.step import State, make_step
 
 STRUCTURE = parse_structure("block:4x4")
@@ -62,11 +63,12 @@ def _steps(recipe: Recipe) -> dict[str, Callable[[], None]]:
     parameters = {name: arrays[name] for name in shapes(recipe.network)}
     statistics = Normalisation(floats.mean, floats.std)
     given = statistics.mean, statistics.std
+    teacher = Teacher.of(recipe.network, parameters, statistics, statistics)
     drawn, rate = _batch(recipe), np.asarray(1e-4, np.float32)
     energy = {key: np.ones(len(x)) for key, x in parameters.items() if x.ndim == 2}
     selection = Selection(parameters, STRUCTURE, energy)
     masks = array_masks(parameters, STRUCTURE, everything(parameters, STRUCTURE))
-    fixed = {"masks": masks, "teacher": parameters}
+    fixed = {"masks": masks, "teachers": [parameters]}
     knobs = Knobs(1, 1e-4, 10.0, 0.2).arrays()
     plain = make_step(recipe, *given)
     start = tuple(State.fresh(parameters))
@@ -74,7 +76,7 @@ def _steps(recipe: Recipe) -> dict[str, Callable[[], None]]:
     for name, (selects, distils) in PHASES.items():
         chosen = selection if selects else None
         made = make_compress_step(
-            recipe, Activations.of(floats), given, chosen, recipe.network if distils else None
+            recipe, Activations.of(floats), given, chosen, (teacher,) if distils else ()
         )
         state = tuple(State.fresh(_with_thresholds(parameters) if selects else parameters))
         steps[name] = lambda made=made, state=state: np.asarray(made(state, drawn, fixed, knobs)[1])

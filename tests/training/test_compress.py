@@ -220,17 +220,19 @@ def test_a_compressed_run_can_be_compressed_again(compress, source, tmp_path, ti
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
 
     def again(teacher):
-        words = [*command, "--set", f"compress.teacher='{teacher}'"]
+        words = [*command, "--set", f"compress.teacher={teacher}"]
         return subprocess.run(words, env=environment, capture_output=True, text=True)
 
-    missing = again("nobody")
+    missing = again("['nobody']")
     assert missing.returncode == 2 and "nobody" in missing.stderr
     assert not (tmp_path / "second").exists()
-    done = again(source)  # of more units than what it teaches
+    # One of more units than what it teaches, and that itself.
+    done = again([str(source), str(tmp_path / "first")])
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "second" / "run.json").read_text())
-    assert record["teacher_sha256"] == sha256(source / "weights.npz")
-    assert record["source_sha256"] == sha256(tmp_path / "first" / "weights.npz")
+    first = sha256(tmp_path / "first" / "weights.npz")
+    assert record["teacher_sha256"] == [sha256(source / "weights.npz"), first]
+    assert record["source_sha256"] == first
     with np.load(tmp_path / "first" / "weights.npz") as file:
         total = groups_of(dict(file), "block:2x2")
     assert groups_left(tmp_path / "second", "block:2x2") <= total - int(0.5 * total + 0.5)

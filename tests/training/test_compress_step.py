@@ -5,8 +5,11 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
+from keras import ops
+
 from tests.network.gradients import batch
 from tests.network_maker import float_weights
+from tinyse.features import Normalisation
 from tinyse.network import backend
 from tinyse.network.build import forward, shapes
 from tinyse.network.quantised import Activations
@@ -23,6 +26,7 @@ from tinyse.training.compress_step import (
 )
 from tinyse.training.groups_in_graph import THRESHOLD, Selection
 from tinyse.training.losses import mask_distance, mixed_task
+from tinyse.training.source import Teacher
 from tinyse.training.step import State
 
 NETWORK = Network(lstm=(8,), dense=(8,))
@@ -48,12 +52,12 @@ def parts(tmp_path_factory):
 UNBOUND = Train(optimiser="adam", clip_norm=1e9)
 
 
-def stepped(parts, train: Train, *made, state=None, teacher=None, penalty=0.0, frozen=False):
+def stepped(parts, train: Train, *made, state=None, teachers=(), penalty=0.0, frozen=False):
     """The state and the loss of one step; `made` goes to `make_compress_step`."""
     parameters, masks, activations, statistics = parts
     recipe = Recipe(name="x", network=NETWORK, train=train, compress=Compress())
     step = make_compress_step(recipe, activations, statistics, *made, frozen=frozen)
-    fixed = {"masks": masks, "teacher": teacher or parameters}
+    fixed = {"masks": masks, "teachers": teachers}
     knobs = Knobs(1, 1e-3, penalty, threshold_rate=1e-2)
     new, loss, _ = step(tuple(state or State.fresh(parameters)), batch(), fixed, knobs.arrays())
     return State(*new), float(loss)
@@ -108,19 +112,23 @@ def test_a_penalty_raises_every_threshold_and_touches_no_weight(parts):
         np.testing.assert_array_equal(pressed.first[name], free.first[name])
 
 
-def test_a_teacher_adds_the_gradient_of_its_distance(parts):
+@pytest.mark.parametrize("seeds", [(5,), (5, 6)])
+def test_teachers_add_the_gradient_of_the_distance_to_their_mean(parts, seeds):
     parameters, masks, activations, (mean, std) = parts
-    arrays = float_weights((8,), (8,), seed=5)
-    teacher = {name: arrays[name] for name in parameters}
+    found = [float_weights((8,), (8,), seed=seed) for seed in seeds]
+    teachers = [{name: arrays[name] for name in parameters} for arrays in found]
+    alike = Normalisation(mean, std)
+    taught_by = [Teacher.of(NETWORK, each, alike, alike) for each in teachers]
     alone, loss = stepped(parts, UNBOUND)
-    taught, same = stepped(parts, UNBOUND, None, NETWORK, teacher=teacher)
+    taught, same = stepped(parts, UNBOUND, None, taught_by, teachers=teachers)
     recipe = Recipe(name="x", network=NETWORK, compress=Compress())
     frames = mixed_task(recipe.loss, batch(), mean, std).features
     masks_of = forward_pass(recipe, activations)
 
     def distance(parameters):
         mask = masks_of(parameters, masks, frames)[:2]  # half of the rows stand for all
-        return 100 * mask_distance(mask, forward(NETWORK, teacher, frames[:2]))
+        followed = ops.mean([forward(NETWORK, each, frames[:2]) for each in teachers], axis=0)
+        return 100 * mask_distance(mask, followed)
 
     gradient = backend.compiled(lambda p: backend.value_and_gradient(distance)(p)[1])(parameters)
     assert loss == same

@@ -111,8 +111,8 @@ def compress(
     if control:
         _refuse_control(recipe, data)
     run = run or Path("runs") / recipe.name
-    taught = settings.teacher and not offline
-    for read in (folder, _folder(settings.teacher)) if taught else (folder,):
+    teachers = () if offline else settings.teachers
+    for read in (folder, *map(_folder, teachers)):
         _refuse_in_place(read, run)
     if offline:
         record = _offline(recipe, weights, network, data, run, budget, resume, force)
@@ -309,9 +309,8 @@ def _trained(
         raise InputError("is needed by this method", "--data", remedy)
     from tinyse.training.compress import train_compressed
 
-    named = settings_of(recipe).teacher
-    teacher = _folder(named) / "weights.npz" if named else None
-    record = train_compressed(recipe, weights, data, run, resume, force, tell, teacher)
+    teachers = [_folder(named) / "weights.npz" for named in settings_of(recipe).teachers]
+    record = train_compressed(recipe, weights, data, run, resume, force, tell, teachers)
     record |= {"padded": Pruning(_arrays(weights), settings_of(recipe)).padded}
     if budget is not None:
         record["budget"] = _spent(budget, _arrays(run / "weights.npz"))

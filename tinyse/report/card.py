@@ -221,7 +221,8 @@ def _description(recipe: Recipe, metrics: dict[str, Any]) -> str:
     if settings is None:
         return text
     if not settings.levels[-1]:
-        taught = f" and following `{settings.teacher}`" if settings.teacher else ""
+        teachers = " and ".join(f"`{name}`" for name in settings.teachers)
+        taught = f" and following {teachers}" if teachers else ""
         left = ", what pruning of whole units had left" if settings.structure == "unit" else ""
         on = f"Trained on, in the integers of this file{taught}, from `{settings.source}`{left}."
         return f"{text} {on}"

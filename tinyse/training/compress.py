@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,7 +58,7 @@ from tinyse.training.levels import Level, levels
 from tinyse.training.logbook import Clock, Tell, Told, event_files, pace, preparing
 from tinyse.training.losses import Batch, batch_loss
 from tinyse.training.provenance import provenance
-from tinyse.training.source import Source
+from tinyse.training.source import Source, Teacher
 from tinyse.training.step import MOST_OVERFLOWS, State
 from tinyse.training.validation import Validation
 
@@ -76,24 +76,28 @@ def train_compressed(
     resume: bool = False,
     force: bool = False,
     tell: Tell = lambda told: None,
-    teacher: Path | None = None,
+    teachers: Sequence[Path] = (),
 ) -> dict:
     """Compress the network in `weights` (a weights.npz) as `recipe.compress` says, into `run`.
 
-    teacher : weights of the network whose mask is followed, if it is not that one
+    teachers : weights of the networks whose mean mask is followed, if it is not that one's
 
     Returns the contents of `run.json`.  Raises InputError, and writes nothing, for a sparsity or a
     structure that the network cannot have; TinySEError if a level ends short of its sparsity.
     `resume` and `force` are those of `loop.train`.
     """
     source = Source.read(weights)
-    teacher = teacher or weights
-    taught = source.taught_by(teacher)
+    teachers = teachers or (weights,)
+    taught = [source.taught_by(path) for path in teachers]
     recipe = msgspec.structs.replace(recipe, network=source.network)
     find_cpu_calls(recipe.train.precision)  # refused before anything is written
     corpus = corpus_of_recipe(recipe.data, data)
     valid = lists_of_recipe(recipe.data, data)
-    shas = {"source_sha256": sha256(weights), "teacher_sha256": sha256(teacher)}
+    followed = [sha256(path) for path in teachers]
+    shas = {
+        "source_sha256": sha256(weights),
+        "teacher_sha256": followed if len(followed) > 1 else followed[0],
+    }
     record = provenance(recipe, corpus, valid) | shas
     if resume:
         same_run(run / "run.json", record, force)
@@ -118,7 +122,7 @@ class _Compression:
         self,
         recipe: Recipe,
         source: Source,
-        taught: Source,
+        taught: Sequence[Teacher],
         corpus: Corpus,
         valid: list[MixtureList],
         run: Path,
@@ -126,7 +130,7 @@ class _Compression:
         tell: Tell,
     ) -> None:
         self._recipe, self._settings, self._run = recipe, settings_of(recipe), run
-        self._source, self._taught, self._levels = source, taught.network, levels(self._settings)
+        self._source, self._taught, self._levels = source, taught, levels(self._settings)
         self._chooser = Chooser(self._settings, self._levels, source.parameters, {})
         self._pools = pools.decode(corpus, tell=preparing(tell, "recordings decoded"))
         last = run / "state" / "last.npz"
@@ -137,7 +141,10 @@ class _Compression:
             source.weights |= part_of(fixed, "source")
         else:
             self._begin(tell)
-        self._teacher = {k: ops.convert_to_tensor(v) for k, v in taught.parameters.items()}
+        self._followed = [
+            {key: ops.convert_to_tensor(value) for key, value in each.parameters.items()}
+            for each in taught
+        ]
         self._overflows = 0
         self._compiled: dict[tuple[bool, bool, bool], Step] = {}
         bits = self._settings.weight_bits
@@ -242,7 +249,7 @@ class _Compression:
         penalty = chooser.penalty if selects else 0.0
         rate, of_thresholds = level.learning_rate(step), level.threshold_rate(step)
         knobs = Knobs(step + 1, rate, penalty, level.slope(step), of_thresholds)
-        fixed = {"masks": chooser.masks, "teacher": self._teacher}
+        fixed = {"masks": chooser.masks, "teachers": self._followed}
         compiled = self._step(selects, step < level.distilled, step >= level.freeze)
         state, loss, norm = compiled(tuple(self._state), batch, fixed, knobs.arrays())
         loss = float(loss)
@@ -261,7 +268,7 @@ class _Compression:
         phase = selects, distils, frozen
         if phase not in self._compiled:
             source, selection = self._source, self._chooser.selection() if selects else None
-            taught = self._taught if distils else None
+            taught = self._taught if distils else ()
             self._compiled[phase] = make_compress_step(
                 self._recipe, source.activations, source.statistics, selection, taught, frozen
             )

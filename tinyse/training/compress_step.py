@@ -1,6 +1,6 @@
 """One step of compression: the float step with masks and the exported arithmetic in its forward.
 
-    loss = task(mask) + distil * distance(mask, teacher's) + penalty * (share of weights kept)
+    loss = task(mask) + distil * distance(mask, teachers') + penalty * (share of weights kept)
 
 The last two terms are there while a run asks for them.  What is returned, and logged, is the task's
 loss alone, which can be compared with that of the float run.
@@ -8,26 +8,28 @@ loss alone, which can be compared with that of the float run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinyse.network import backend
-from tinyse.network.build import Parameters, forward
+from tinyse.network.build import Parameters
 from tinyse.network.integers import straight_through
 from tinyse.network.masked import masked_forward
 from tinyse.network.precision import products_in
 from tinyse.network.quantised import Activations, quantised_forward
 from tinyse.network.tensors import Tensor
-from tinyse.recipe import Network, Recipe, settings_of
+from tinyse.recipe import Recipe, settings_of
 from tinyse.training.groups_in_graph import THRESHOLD, Selection
 from tinyse.training.losses import Batch, mask_distance, mixed_task
+from tinyse.training.source import Teacher
 from tinyse.training.step import OPTIMISERS, PlainState, State, clipped, finite_or_zero, shrunk
 
-Fixed = Mapping[str, Mapping[str, Tensor]]
+Fixed = Mapping[str, Any]
 ForwardPass = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Tensor], Tensor]
 Step = Callable[[PlainState, Batch, Fixed, Mapping[str, Tensor]], tuple[PlainState, Tensor, Tensor]]
 
@@ -77,17 +79,17 @@ def make_compress_step(
     activations: Activations,
     statistics: tuple[NDArray[np.float32], NDArray[np.float32]],
     selection: Selection | None = None,
-    taught_by: Network | None = None,
+    taught_by: Sequence[Teacher] = (),
     frozen: bool = False,
 ) -> Step:
     """A compiled `step(state, batch, fixed, knobs) -> state, loss, gradient_norm`.
 
     statistics : mean, std [128] of the features
     selection : makes the masks from the parameters' thresholds; without, `fixed["masks"]` holds
-    taught_by : the table of the network in `fixed["teacher"]`, while its mask is followed
+    taught_by : the networks whose mean mask is followed, while it is
     frozen : the choice is fixed: what is out learns nothing more, and the optimiser sees what is
         in alone (a step that is orthogonalised with the rest would mostly move the rest)
-    fixed : {"masks": array -> [n, m], "teacher": a float network's parameters}
+    fixed : {"masks": array -> [n, m], "teachers": the parameters of each}
     """
     settings = settings_of(recipe)
     mean, std = statistics
@@ -105,11 +107,13 @@ def make_compress_step(
         mask = masks_of(parameters, masks, frames)
         task = drawn.loss_of(mask)
         total = task + knobs["penalty"] * kept
-        if taught_by is not None:
-            # Rows are drawn alike, so half of them stand for all, at half the teacher's cost.
+        if taught_by:
+            # Rows are drawn alike, so half of them stand for all, at half the teachers' cost.
             rows = -(-frames.shape[0] // 2)
-            taught = forward(taught_by, fixed["teacher"], frames[:rows])
-            total = total + settings.distil * mask_distance(mask[:rows], taught)
+            pairs = zip(taught_by, fixed["teachers"], strict=True)
+            taught = [each.mask(given, frames[:rows]) for each, given in pairs]
+            followed = sum(taught[1:], start=taught[0]) / len(taught)
+            total = total + settings.distil * mask_distance(mask[:rows], followed)
         return straight_through(task, total)
 
     value_and_gradient = backend.value_and_gradient(loss)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from keras import ops
 from numpy.typing import NDArray
 
 from tinyse.errors import InputError
-from tinyse.features import BANDS, Normalisation
+from tinyse.features import BANDS, FEATURE_CLIP, Normalisation
 from tinyse.network import features_in_graph as graph
-from tinyse.network.build import Parameters, layer_names, shapes
+from tinyse.network.build import Parameters, forward, layer_names, shapes
 from tinyse.network.quantised import Activations
+from tinyse.network.tensors import Tensor
 from tinyse.quant import FloatNetwork, read_weights
 from tinyse.recipe import Network
 from tinyse.sparsity import calibration
@@ -43,14 +46,11 @@ class Source:
         normalisation = Normalisation(floats.mean, floats.std)
         return cls(arrays, _table_of(floats, path), Activations.of(floats), normalisation)
 
-    def taught_by(self, path: Path) -> Source:
-        """The network in `path`; InputError where it hears other features than this one."""
+    def taught_by(self, path: Path) -> Teacher:
+        """The network in `path`, which may have been trained on other statistics than this one."""
         teacher = Source.read(path)
-        pairs = zip(teacher.statistics, self.statistics, strict=True)
-        if not all(np.array_equal(*pair) for pair in pairs):
-            what = "was trained on other statistics of the features than the network it teaches"
-            raise InputError(what, path, "name the network that was compressed first")
-        return teacher
+        own, learner = teacher.normalisation, self.normalisation
+        return Teacher.of(teacher.network, teacher.parameters, own, learner)
 
     @property
     def statistics(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -67,6 +67,35 @@ class Source:
         statistics = self.normalisation
         frames = graph.feature_frames(mixed(batch)[0], statistics.mean, statistics.std)
         return calibration.energies(calibration.forward(self.weights, np.asarray(frames)).inputs)
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A float network whose mask is followed.
+
+    scale, offset : [128] from the features of the network that learns to its own
+    """
+
+    network: Network
+    parameters: Parameters
+    scale: NDArray[np.float32]
+    offset: NDArray[np.float32]
+
+    @classmethod
+    def of(
+        cls, network: Network, parameters: Parameters, own: Normalisation, learner: Normalisation
+    ) -> Teacher:
+        """The network with these parameters, trained on its `own` statistics."""
+        offset = (learner.mean - own.mean) / own.std
+        return cls(network, parameters, learner.std / own.std, offset)
+
+    def mask(self, parameters: Mapping[str, Tensor], features: Tensor) -> Tensor:
+        """Its mask [B, T, 128] of features [B, T, 128], with its parameters as tensors.
+
+        What the learning network's bound of four deviations has cut stays cut.
+        """
+        heard = ops.clip(features * self.scale + self.offset, -FEATURE_CLIP, FEATURE_CLIP)
+        return forward(self.network, parameters, heard)
 
 
 def _table_of(floats: FloatNetwork, path: Path) -> Network:
