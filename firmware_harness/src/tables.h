@@ -8,8 +8,9 @@
  *     sigmoid = 2^14 +- d     d = (512 T[q] + r (T[q+1] - T[q]) + 512) >> 10     q, r = 3|x| by 512
  *     tanh    = +- p          p = (256 T[q] + r (T[q+1] - T[q]) + 128) >> 8      q, r = 3|x| by 256
  *
- * For Cortex-M4 and M7 sign, rounding and the start of each interval are folded into entries, so
- * one lookup is a multiply-add without branches, modulo 2^32; its upper 16 bits are the result.
+ * For Cortex-M4 and M7 sign, rounding and the start of each interval are folded into a base for each
+ * interval, so one lookup is a multiply-add without branches, modulo 2^32; its upper 16 bits are the
+ * result.  Both functions share their slopes, in 16 bits: for tanh four times v makes up for that.
  * tables.c is written from tinyse/pack/activations.py.
  */
 #ifndef TINYSE_TABLES_H
@@ -45,16 +46,13 @@ static inline int32_t ts_tanh(int32_t v)
     return v < 0 ? -p : p;
 }
 
-typedef struct {
-    int32_t base;
-    int32_t slope;
-} ts_entry;
-
 #define TS_SIGMOID_BELOW 192
 #define TS_TANH_BELOW 256
 
-/* y = (base + v * slope) >> 16, v = 3 * x: the entry of v >> 9, and of v >> 8 at most 255. */
-extern const ts_entry ts_sigmoid_table[2 * TS_SIGMOID_BELOW];
-extern const ts_entry ts_tanh_table[2 * TS_TANH_BELOW];
+/* sigmoid = (base + v * slope) >> 16 of q = v >> 9, tanh = (base + 4 * v * slope) >> 16 of q = v >> 8,
+ * at most 255; v = 3 * x.  q counts from the middle of each table. */
+extern const int32_t ts_sigmoid_base[2 * TS_SIGMOID_BELOW];
+extern const int32_t ts_tanh_base[2 * TS_TANH_BELOW];
+extern const uint16_t ts_slope[2 * TS_TANH_BELOW];
 
 #endif

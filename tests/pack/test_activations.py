@@ -5,24 +5,30 @@ from __future__ import annotations
 import numpy as np
 
 from tinyse.files import packaged
-from tinyse.pack.activations import curve, sigmoid_entries, tables_c, tanh_entries
+from tinyse.pack.activations import curve, sigmoid_bases, slopes, tables_c, tanh_bases
 from tinyse.quant import sigmoid_table, tanh_table
 
 V = 3 * np.arange(-(1 << 15), 1 << 15)
 
 
-def interpolated(entries, index):
-    value = entries[index, 0] + V * entries[index, 1]
-    return ((value + 2**31) % 2**32 - 2**31) >> 16
+def upper_half(sums):
+    return ((sums + 2**31) % 2**32 - 2**31) >> 16
 
 
 def test_sigmoid_is_exact():
-    assert np.array_equal(interpolated(sigmoid_entries(), (V >> 9) + 192), sigmoid_table())
+    q = V >> 9
+    found = upper_half(sigmoid_bases()[q + 192] + V * slopes()[q + 256])
+    assert np.array_equal(found, sigmoid_table())
 
 
 def test_tanh_is_exact():
-    index = np.clip(V >> 8, -256, 255) + 256
-    assert np.array_equal(interpolated(tanh_entries(), index), tanh_table(-12))
+    q = np.clip(V >> 8, -256, 255)
+    found = upper_half(tanh_bases()[q + 256] + 4 * V * slopes()[q + 256])
+    assert np.array_equal(found, tanh_table(-12))
+
+
+def test_slopes_fit_what_holds_them():
+    assert slopes().min() >= 0 and slopes().max() < 2**16
 
 
 def on_curve(v, bits):

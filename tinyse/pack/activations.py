@@ -3,14 +3,16 @@
 TFLite interpolates T[|v| >> bits] linearly, v = 3 x, and puts the sign back, rounding by it.  So do
 the reference and the vector kernels on `curve`, which is T less 2^15 and so fits int16.
 
-Scalar cores look up a sum instead: with the sign, the rounding and the start of the interval in the
-entries, y = (base + v * slope) >> 16 for either sign, modulo 2^32; base is, before the interval's
-start times the slope is taken from it,
+Scalar cores look up a sum instead: with the sign, the rounding and the start of the interval in a
+base, y = (base + v * slope) >> 16 for either sign, modulo 2^32.  Base and slope are, before the
+interval's start times the slope is taken from the base,
 
     sigmoid  q >= 0   512 T[q] + 512                  T[q+1] - T[q]     times 2^6
              q < 0    512 (65536 - T[u+1]) + 511      T[u+1] - T[u]     u = -q - 1
     tanh     q >= 0   256 T[q] - 2^23 + 128           T[q+1] - T[q]     times 2^8
              q < 0    2^23 - 256 T[u+1] + 127         T[u+1] - T[u]     the ends are constant
+
+The slopes are the same but for a factor of 4, so one table of uint16, that of sigmoid, serves both.
 """
 
 from __future__ import annotations
@@ -36,51 +38,50 @@ def curve() -> NDArray[np.int64]:
     return np.append(samples, np.full(LONGEST + 1 - len(samples), samples[-1])) - (1 << 15)
 
 
-def sigmoid_entries() -> NDArray[np.int64]:
-    """(base, slope) [384, 2] of v >> 9 from -192 to 191."""
-    samples = sigmoid_samples()
-    rows = []
-    for q in range(-SIGMOID_BELOW, SIGMOID_BELOW):
-        u = q if q >= 0 else -q - 1
-        low, high = samples[u], samples[u + 1]
-        rows.append((512 * low + 512 if q >= 0 else 512 * (65536 - high) + 511, high - low))
-    return _from_zero(np.array(rows) << 6, -SIGMOID_BELOW, 9)
+def slopes() -> NDArray[np.int64]:
+    """2^6 (T[q+1] - T[q]) [512] of q from -256 to 255, mirrored at 0."""
+    rising = np.diff(curve()[: TANH_BELOW + 1])
+    return np.concatenate([rising[::-1], rising]) << 6
 
 
-def tanh_entries() -> NDArray[np.int64]:
-    """(base, slope) [512, 2] of v >> 8 from -256 to 255."""
-    samples = sigmoid_samples()
-    rows = [(255 - 65535 * 256 + (1 << 23) - 128, 0)]
-    for q in range(-TANH_BELOW + 1, TANH_BELOW - 1):
-        u = q if q >= 0 else -q - 1
-        low, high = samples[u], samples[u + 1]
-        rows.append((256 * low - 2**23 + 128 if q >= 0 else 2**23 - 256 * high + 127, high - low))
-    rows.append((65535 * 256 - 2**23 + 128, 0))
-    return _from_zero(np.array(rows) << 8, -TANH_BELOW, 8)
+def sigmoid_bases() -> NDArray[np.int64]:
+    """[384] of v >> 9 from -192 to 191."""
+    q = np.arange(-SIGMOID_BELOW, SIGMOID_BELOW)
+    low, high = _around(q)
+    at_start = np.where(q >= 0, 512 * low + 512, 512 * (65536 - high) + 511) << 6
+    return _in_int32(at_start - (q << 9) * slopes()[q + TANH_BELOW])
 
 
-def _from_zero(entries: NDArray[np.int64], first: int, bits: int) -> NDArray[np.int64]:
-    """Entries whose slope counts from v = 0, not from their own interval's start."""
-    starts = (first + np.arange(len(entries))) << bits
-    base = entries[:, 0] - starts * entries[:, 1]
-    return np.stack([(base + 2**31) % 2**32 - 2**31, entries[:, 1]], axis=1)
+def tanh_bases() -> NDArray[np.int64]:
+    """[512] of v >> 8 from -256 to 255."""
+    q = np.arange(-TANH_BELOW, TANH_BELOW)
+    low, high = _around(q)
+    at_start = np.where(q >= 0, 256 * low - 2**23 + 128, 2**23 - 256 * high + 127) << 8
+    return _in_int32(at_start - 4 * (q << 8) * slopes())
+
+
+def _around(q: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """T of both ends of the interval of |v|."""
+    samples, u = curve() + (1 << 15), np.where(q >= 0, q, -q - 1)
+    return samples[u], samples[u + 1]
+
+
+def _in_int32(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    return (values + 2**31) % 2**32 - 2**31
 
 
 def tables_c() -> str:
     """The text of tables.c."""
     arrays = (
-        _array("int16_t ts_curve[TS_CURVE]", [f"{value}," for value in curve()], 12),
-        _array("ts_entry ts_sigmoid_table[2 * TS_SIGMOID_BELOW]", _cells(sigmoid_entries()), 5),
-        _array("ts_entry ts_tanh_table[2 * TS_TANH_BELOW]", _cells(tanh_entries()), 5),
+        _array("int16_t ts_curve[TS_CURVE]", curve(), 12),
+        _array("int32_t ts_sigmoid_base[2 * TS_SIGMOID_BELOW]", sigmoid_bases(), 8),
+        _array("int32_t ts_tanh_base[2 * TS_TANH_BELOW]", tanh_bases(), 8),
+        _array("uint16_t ts_slope[2 * TS_TANH_BELOW]", slopes(), 12),
     )
     return _HEAD + "\n".join(arrays)
 
 
-def _cells(entries: NDArray[np.int64]) -> list[str]:
-    return [f"{{{base}, {slope}}}," for base, slope in entries]
-
-
-def _array(name: str, cells: list[str], in_a_line: int) -> str:
-    starts = range(0, len(cells), in_a_line)
-    lines = ["    " + " ".join(cells[at : at + in_a_line]) for at in starts]
+def _array(name: str, values: NDArray[np.int64], in_a_line: int) -> str:
+    starts = range(0, len(values), in_a_line)
+    lines = ["    " + " ".join(f"{x}," for x in values[at : at + in_a_line]) for at in starts]
     return "\n".join([f"const {name} = {{", *lines, "};", ""])

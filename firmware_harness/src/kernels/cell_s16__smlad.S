@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Cortex-M4 and M7: the cells of an LSTM, 59 instructions a unit.
+/* Cortex-M4 and M7: the cells of an LSTM, 60 instructions a unit.
  *
  *     void ts_smlad_cells(const ts_smlad_cell *constants, const int16_t *gates, int16_t *c,
  *                         int8_t *h)
  *
- * Table entries put sigmoid and tanh into the upper half of a word, where SMULxy takes them from.
+ * The tables put sigmoid and tanh into the upper half of a word, where SMULxy takes them from.
  * A product times 2^-(right + 1) is rounded as two roundings do it, a half up and then a half away
  * from zero: (a + 2^right + 1 - 2 [a < 0]) >> (right + 1).  The sign is taken from a + 2^right - 1,
  * which differs only where both give 0.
@@ -17,33 +17,34 @@
     .equ STRIDE, 0          /* bytes between gates */
     .equ SIGMOID, 4
     .equ TANH, 8
-    .equ KEEP, 12           /* 2^14 - 1 */
-    .equ ENTER, 16          /* 2^right - 1, right + 1 */
-    .equ LEAVE, 24
-    .equ CLIP, 32           /* 32767 - clip, 65535 - 2 clip; 32768 - clip, and the factor */
-    .equ ZERO, 48           /* of h; the end of c */
+    .equ SLOPE, 12
+    .equ KEEP, 16           /* 2^14 - 1 */
+    .equ ENTER, 20          /* 2^right - 1, right + 1 */
+    .equ LEAVE, 28
+    .equ CLIP, 36           /* 32767 - clip, 65535 - 2 clip; 32768 - clip, and the factor */
+    .equ ZERO, 52           /* of h; the end of c */
 
 /* \x = sigmoid of Q3.12 in the upper half. */
     .macro SIGMOID_OF x
     add     \x, \x, \x, lsl #1
     asr     r8, \x, #9
-    add     r8, r3, r8, lsl #3
-    ldrd    r8, r9, [r8]
-    mla     \x, \x, r9, r8
+    ldr     r9, [r3, r8, lsl #2]
+    ldrh    r8, [r12, r8, lsl #1]
+    mla     \x, \x, r8, r9
     .endm
 
-/* \x = tanh of \x / 3 in Q3.12, in the upper half. */
+/* \x = tanh of \x / 12 in Q3.12, in the upper half. */
     .macro TANH_OF x
-    ssat    r8, #9, \x, asr #8
-    add     r8, r4, r8, lsl #3
-    ldrd    r8, r9, [r8]
-    mla     \x, \x, r9, r8
+    ssat    r8, #9, \x, asr #10
+    ldr     r9, [r4, r8, lsl #2]
+    ldrh    r8, [r12, r8, lsl #1]
+    mla     \x, \x, r8, r9
     .endm
 
 /* The second rounding's half: 2 unless \x is below zero. */
     .macro ROUND x
-    bic     r8, r12, \x, asr #31
-    add     \x, \x, r8
+    mvn     r8, \x, asr #31
+    sub     \x, \x, r8, lsl #1
     .endm
 
 #if defined(__ARM_FEATURE_DSP) && __ARM_ARCH_PROFILE == 'M' && !defined(__ARM_FEATURE_MVE)
@@ -60,9 +61,10 @@ ts_smlad_cells:
     ldr     r1, [lr, #STRIDE]
     add     r2, r1, r1, lsl #1
     ldrd    r3, r4, [lr, #SIGMOID]
-    mov     r12, #2
+    ldr     r12, [lr, #SLOPE]
 1:  ldrsh   r10, [r0, r1, lsl #1]       /* g = tanh */
     add     r10, r10, r10, lsl #1
+    lsl     r10, r10, #2
     TANH_OF r10
     ldrsh   r11, [r0, r1]               /* f */
     SIGMOID_OF r11
@@ -84,7 +86,7 @@ ts_smlad_cells:
     ldrd    r8, r9, [lr, #CLIP + 8]
     sadd16  r10, r10, r8
     strh    r10, [r5], #2
-    smulbb  r10, r10, r9                /* 3 c in Q3.12 */
+    smulbb  r10, r10, r9                /* 12 c in Q3.12 */
     TANH_OF r10
     ldrsh   r7, [r0, r2]                /* o */
     SIGMOID_OF r7

@@ -84,11 +84,12 @@ void ts_gemv_s8__smlad(const ts_matrix *matrix, const void *x, int16_t *out, ts_
 /* What the loop of cell_s16__smlad.S reads; offsets stand there. */
 typedef struct {
     uint32_t stride;
-    const ts_entry *sigmoid, *tanh;
+    const int32_t *sigmoid, *tanh;
+    const uint16_t *slope;
     int32_t keep;
     int32_t enter, enter_right;
     int32_t leave, leave_right;
-    int32_t above, both, below, to_tanh;
+    int32_t above, both, below, to_tanh; /* four times the factor: see tables.h */
     int32_t zero;
     const int16_t *end;
 } ts_smlad_cell;
@@ -101,7 +102,8 @@ static int loop_fits(const ts_layer_record *record)
     const int32_t power_of_two = 1 << 30;
     return record->enter_q == power_of_two && record->leave_q == power_of_two &&
            record->enter_shift <= -14 && record->enter_shift >= -30 && record->leave_shift <= -1 &&
-           record->leave_shift >= -30 && record->tanh_shift == 0 && record->clip >= 16384;
+           record->leave_shift >= -30 && record->tanh_shift == 0 &&
+           record->tanh_factor <= INT16_MAX / 4 && record->clip >= 16384;
 }
 
 void ts_cell_s16__smlad(const ts_layer *layer, const int16_t *gates)
@@ -114,8 +116,9 @@ void ts_cell_s16__smlad(const ts_layer *layer, const int16_t *gates)
     const int32_t below = 32768 - record->clip, above = below > 0 ? below - 1 : 0;
     const ts_smlad_cell constants = {
         .stride = 2 * (uint32_t)ts_padded(record->units),
-        .sigmoid = ts_sigmoid_table + TS_SIGMOID_BELOW,
-        .tanh = ts_tanh_table + TS_TANH_BELOW,
+        .sigmoid = ts_sigmoid_base + TS_SIGMOID_BELOW,
+        .tanh = ts_tanh_base + TS_TANH_BELOW,
+        .slope = ts_slope + TS_TANH_BELOW,
         .keep = (1 << 14) - 1,
         .enter = (1 << -record->enter_shift) - 1,
         .enter_right = 1 - record->enter_shift,
@@ -124,7 +127,7 @@ void ts_cell_s16__smlad(const ts_layer *layer, const int16_t *gates)
         .above = above,
         .both = above + below,
         .below = below,
-        .to_tanh = record->tanh_factor,
+        .to_tanh = 4 * record->tanh_factor,
         .zero = record->output_zero,
         .end = layer->c + record->units,
     };
