@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "frontend.h"
 
+#if !TS_MVE_FLOAT
+#include <string.h>
+
 typedef struct {
     float re, im;
 } ts_complex;
@@ -30,7 +33,7 @@ static void pass(const ts_complex *from, ts_complex *to, unsigned stride, const 
     }
 }
 
-void ts_fft256(float data[512], float work[512], const float sine[257])
+static void fft256(float *data, float *work, const float *sine)
 {
     ts_complex *a = (ts_complex *)data, *b = (ts_complex *)work;
     pass(a, b, 1, sine);
@@ -38,3 +41,39 @@ void ts_fft256(float data[512], float work[512], const float sine[257])
     pass(a, b, 16, sine);
     pass(b, a, 64, sine);
 }
+
+/* Bins 0..256 of 512 real values from the FFT of their 256 pairs, or (inverse) the way back: twice
+ * the true values forward, twice their conjugates backward, whose forward FFT is the conjugate of
+ * the inverse one.  Works on bins k and 256 - k at once. */
+static void split(float *spectrum, const float *sine, int inverse)
+{
+    const float sign = inverse ? -1.0f : 1.0f;
+    float *low = spectrum, *high = spectrum + 512;
+    if (!inverse) memcpy(high, low, 2 * sizeof(float));
+    for (unsigned step = 0; step <= 256; step += 2, low += 2, high -= 2) {
+        const float even_re = low[0] + high[0], even_im = low[1] - high[1];
+        const float odd_re = low[0] - high[0], odd_im = low[1] + high[1];
+        const float cosine = sign * sine[256 - step];
+        const float turned_re = odd_im * cosine - odd_re * sine[step];
+        const float turned_im = odd_re * cosine + odd_im * sine[step];
+        low[0] = even_re + turned_re;
+        low[1] = sign * (even_im - turned_im);
+        high[0] = even_re - turned_re;
+        high[1] = -sign * (even_im + turned_im);
+    }
+}
+
+void ts_to_bins(float *data, float *work, const float *sine)
+{
+    fft256(data, work, sine);
+    split(data, sine, 0);
+}
+
+void ts_from_bins(float *data, float *work, const float *sine)
+{
+    split(data, sine, 1);
+    fft256(data, work, sine);
+}
+#else
+typedef int ts_no_fft; /* ISO C wants a declaration in every file */
+#endif
