@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from click.testing import CliRunner
 from tests.report.test_page import result
 from tinyse.cli import main
 from tinyse.errors import InputError
+from tinyse.recipe import read_recipe
 from tinyse.report.card import CARD, card_text, check_card, write_card
 
 pytest.importorskip("jinja2")
@@ -119,6 +122,23 @@ def test_more_figures_stand_in_the_card_where_they_were_measured(folder) -> None
         assert said not in plain
     assert "\n\n\n" not in text and "## Behaviour" not in plain
     test_tables_are_whole(folder)
+
+
+def test_the_command_in_the_card_gives_the_recipe_again(folder) -> None:
+    recipe = folder / "recipe.toml"
+    table = "[compress]\nsource='big'\nstructure='unit'\nlevels=[0.0]\nmethod='magnitude'\n"
+    table += "teacher=['big', 'wider']\nsteps=9\nbudgets={'lstm_0/*'=0.5}\n"
+    recipe.write_text(recipe.read_text() + table)
+    text = card_text(folder)
+    assert "and following `big` and `wider`, from `big`, what pruning of whole units" in text
+    words = shlex.split(re.search(r"^ +tinyse (compress .*)$", text, re.M)[1])
+    given = [word for last, word in itertools.pairwise(words) if last == "--set"]
+    said = ("compress={}", "compress.source=big", "compress.structure=unit", "compress.steps=9")
+    again = read_recipe(
+        recipe, (*said, "compress.levels=[0.0]", "compress.method=magnitude", *given)
+    )
+    assert again == read_recipe(recipe)
+    assert again.compress.teachers == ("big", "wider")
 
 
 def run(*arguments: object):

@@ -277,10 +277,11 @@ def _command(recipe: Recipe) -> str:
 
 def _toml(value: Any) -> str:
     """A value as --set takes it, for a shell."""
-    if not isinstance(value, dict):
-        return json.dumps(value)
-    entries = ",".join(f"{json.dumps(key)}={json.dumps(each)}" for key, each in value.items())
-    return f"'{{{entries}}}'"
+    if isinstance(value, dict):
+        entries = ",".join(f"{json.dumps(key)}={json.dumps(each)}" for key, each in value.items())
+        return f"'{{{entries}}}'"
+    text = json.dumps(value)
+    return f"'{text}'" if isinstance(value, (list, tuple)) else text
 
 
 def _training(record: dict[str, Any]) -> list[tuple[str, str]]:
