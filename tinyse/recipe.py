@@ -39,6 +39,8 @@ Sparsity = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
 Positive = Annotated[float, msgspec.Meta(gt=0.0, le=1e6)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0.0, le=1e6)]
 Range = tuple[float, float]  # low, high
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+Teachers = Annotated[tuple[Text, ...], msgspec.Meta(min_length=1)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z")]
 
 
@@ -164,9 +166,9 @@ class Compress(Table, frozen=True):
     power: Positive = 3.0  # of PolynomialDecay; learned follows the same path
     update_every: Count = 20  # steps between choices of groups
     distil: NotNegative = 100.0  # weight of the distance to the teacher's mask
-    # A run or a model that is followed, or several, whose masks' mean is; the source, where none
-    # is named.
-    teacher: str | tuple[str, ...] = ""
+    # A run or a model whose mask is followed, or several, by the mean of their masks; the source,
+    # where none is named.
+    teacher: str | Teachers = ""
     distil_share: Share = 1.0  # of the steps; what is left of them follows the loss alone
     validate_every: Count = 500  # steps
     # Learned thresholds: how many e-foldings they can move in a ramp, width of the sigmoid at both
@@ -185,8 +187,9 @@ class Compress(Table, frozen=True):
     @property
     def teachers(self) -> tuple[str, ...]:
         """The names in `teacher`, none where the source teaches."""
-        named = (self.teacher,) if isinstance(self.teacher, str) else self.teacher
-        return tuple(filter(None, named))
+        if isinstance(self.teacher, tuple):
+            return self.teacher
+        return (self.teacher,) if self.teacher else ()
 
     @property
     def hears(self) -> bool:

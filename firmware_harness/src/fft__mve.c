@@ -29,7 +29,7 @@ static inline ts_pair conjugate(ts_pair a)
     return (ts_pair)veorq_u32((uint32x4_t)a, signs);
 }
 
-/* Two values that lie `first` and `second` behind `data`. */
+/* The values where[0] and where[1] of `data`. */
 static inline ts_pair gathered(const float *data, uint64x2_t where)
 {
     const void *from = data;

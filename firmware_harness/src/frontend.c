@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sound to features, mask to sound: tinyse/features.py block by block, in single precision. */
+/* Sound to sound, block by block: what is checked, kept and called; frontend_loops.c computes. */
 #include "frontend.h"
 
 #include <string.h>

@@ -77,7 +77,7 @@ static inline void ts_mask_bin(tinyse_audio *audio, unsigned bin)
 
 /* fft.c and fft__mve.c: twice the bins 0..256 of 512 samples, in place; and back, which multiplies by
  * TS_THERE_AND_BACK with the doubling and turns the sign of each second sample (they are imaginary
- * parts of conjugates).  `work` has 512 values. */
+ * parts of conjugates).  `data` has room for 514 values, `work` for 512. */
 #define TS_THERE_AND_BACK (2.0f * 2.0f * 256.0f)
 void ts_to_bins(float *data, float *work, const float *sine);
 void ts_from_bins(float *data, float *work, const float *sine);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What tinyse_process does with each sample, bin and band; with vectors of floats: frontend_loops__mve.c. */
+/* tinyse/features.py in single precision: each sample, bin and band of a block.  With vectors of
+ * floats: frontend_loops__mve.c. */
 #include "frontend.h"
 
 #if !TS_MVE_FLOAT
@@ -32,6 +33,7 @@ void ts_synthesise(tinyse_audio *audio, float *out)
 
 static void band_powers(tinyse_audio *audio)
 {
+    /* A memset goes byte by byte where there is no libc. */
     for (unsigned band = 0; band <= TS_BANDS; band++) audio->bands[band] = 0.0f;
     for (unsigned bin = 0; bin < TS_BINS; bin++) ts_add_bin(audio, bin);
 }

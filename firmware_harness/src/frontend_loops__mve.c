@@ -5,7 +5,8 @@
 #if TS_MVE_FLOAT
 #include <arm_mve.h>
 
-/* Lanes that fall; and bins so far apart that no two of them share a band. */
+/* Lanes that fall; and bins so far apart that no two of them share a band (of damaged tables some
+ * power would be lost). */
 static const uint32_t falling[4] = {3, 2, 1, 0}, apart[4] = {0, 64, 128, 192};
 static const uint32_t apart_in_spectrum[4] = {0, 128, 256, 384}, even[4] = {0, 2, 4, 6};
 

@@ -64,13 +64,16 @@ def test_our_own_dense_kernels_are_no_straw_men(blocks):
     assert dense["cortex_m55"]["instructions_per_frame"] <= M55_DENSE
 
 
-@pytest.mark.parametrize("core", ["cortex_m4", "cortex_m55"])
-def test_the_front_end(core):
+@pytest.mark.parametrize(
+    ("core", "most_instructions", "most_bytes"),
+    [("cortex_m4", 70_000, 1_700), ("cortex_m55", 22_500, 2_500)],
+)
+def test_the_front_end(core, most_instructions, most_bytes):
     alone = network_figures(published(), (core,))[core]
     found = front_end_figures(published(), core, alone)
     print(core, found)
-    assert 60_000 <= found["instructions_per_frame"] <= 72_000
-    assert 1_000 <= found["code_bytes"] <= 1_700 and found["tables_bytes"] <= 3_400
+    assert most_instructions * 0.8 <= found["instructions_per_frame"] <= most_instructions
+    assert 1_000 <= found["code_bytes"] <= most_bytes and found["tables_bytes"] <= 3_400
     assert found["memory_bytes"] <= 6_960 and 200 <= found["stack_bytes"] <= 320
 
 

@@ -14,9 +14,9 @@ from tinyse.network.build import forward
 from tinyse.training.source import Source
 
 
-def written(folder, name, mean, units):
+def written(folder, name, mean, units, std=12):
     weights = float_weights((units,), (8,), gain=0.8)
-    weights["features/mean"][:], weights["features/std"][:] = mean, 12
+    weights["features/mean"][:], weights["features/std"][:] = mean, std
     path = folder / f"{name}.npz"
     np.savez(path, **weights)
     return path
@@ -24,7 +24,7 @@ def written(folder, name, mean, units):
 
 def test_a_teacher_hears_the_features_it_was_trained_on(tmp_path):
     source = Source.read(written(tmp_path, "source", -40, 16))
-    teacher = source.taught_by(written(tmp_path, "wider", -34, 24))
+    teacher = source.taught_by(written(tmp_path, "wider", -34, 24, std=15))
     assert teacher.network.lstm == (24,) and source.network.lstm == (16,)
     own = Source.read(tmp_path / "wider.npz").normalisation
     sound = np.random.default_rng(2).normal(0, 0.03, 256 * 40)

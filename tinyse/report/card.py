@@ -12,6 +12,7 @@ data), and in `quality` the breakdown by noise class and language.
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -279,9 +280,9 @@ def _toml(value: Any) -> str:
     """A value as --set takes it, for a shell."""
     if isinstance(value, dict):
         entries = ",".join(f"{json.dumps(key)}={json.dumps(each)}" for key, each in value.items())
-        return f"'{{{entries}}}'"
+        return shlex.quote(f"{{{entries}}}")
     text = json.dumps(value)
-    return f"'{text}'" if isinstance(value, (list, tuple)) else text
+    return shlex.quote(text) if isinstance(value, (list, tuple)) else text
 
 
 def _training(record: dict[str, Any]) -> list[tuple[str, str]]:

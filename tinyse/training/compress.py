@@ -88,15 +88,15 @@ def train_compressed(
     """
     source = Source.read(weights)
     teachers = teachers or (weights,)
-    taught = [source.taught_by(path) for path in teachers]
+    taught_by = [source.taught_by(path) for path in teachers]
     recipe = msgspec.structs.replace(recipe, network=source.network)
     find_cpu_calls(recipe.train.precision)  # refused before anything is written
     corpus = corpus_of_recipe(recipe.data, data)
     valid = lists_of_recipe(recipe.data, data)
-    followed = [sha256(path) for path in teachers]
+    first, *others = map(sha256, teachers)
     shas = {
         "source_sha256": sha256(weights),
-        "teacher_sha256": followed if len(followed) > 1 else followed[0],
+        "teacher_sha256": [first, *others] if others else first,
     }
     record = provenance(recipe, corpus, valid) | shas
     if resume:
@@ -104,7 +104,7 @@ def train_compressed(
     else:
         refuse_taken(run, force)
     # It may still refuse, so nothing is written before.
-    going = _Compression(recipe, source, taught, corpus, valid, run, resume, tell)
+    going = _Compression(recipe, source, taught_by, corpus, valid, run, resume, tell)
     if not resume:
         clear_run(run)
     write_json(run / "run.json", record)
@@ -122,7 +122,7 @@ class _Compression:
         self,
         recipe: Recipe,
         source: Source,
-        taught: Sequence[Teacher],
+        teachers: Sequence[Teacher],
         corpus: Corpus,
         valid: list[MixtureList],
         run: Path,
@@ -130,7 +130,7 @@ class _Compression:
         tell: Tell,
     ) -> None:
         self._recipe, self._settings, self._run = recipe, settings_of(recipe), run
-        self._source, self._taught, self._levels = source, taught, levels(self._settings)
+        self._source, self._teachers, self._levels = source, teachers, levels(self._settings)
         self._chooser = Chooser(self._settings, self._levels, source.parameters, {})
         self._pools = pools.decode(corpus, tell=preparing(tell, "recordings decoded"))
         last = run / "state" / "last.npz"
@@ -141,9 +141,9 @@ class _Compression:
             source.weights |= part_of(fixed, "source")
         else:
             self._begin(tell)
-        self._followed = [
+        self._of_teachers = [
             {key: ops.convert_to_tensor(value) for key, value in each.parameters.items()}
-            for each in taught
+            for each in teachers
         ]
         self._overflows = 0
         self._compiled: dict[tuple[bool, bool, bool], Step] = {}
@@ -249,7 +249,7 @@ class _Compression:
         penalty = chooser.penalty if selects else 0.0
         rate, of_thresholds = level.learning_rate(step), level.threshold_rate(step)
         knobs = Knobs(step + 1, rate, penalty, level.slope(step), of_thresholds)
-        fixed = {"masks": chooser.masks, "teachers": self._followed}
+        fixed = {"masks": chooser.masks, "teachers": self._of_teachers}
         compiled = self._step(selects, step < level.distilled, step >= level.freeze)
         state, loss, norm = compiled(tuple(self._state), batch, fixed, knobs.arrays())
         loss = float(loss)
@@ -268,9 +268,9 @@ class _Compression:
         phase = selects, distils, frozen
         if phase not in self._compiled:
             source, selection = self._source, self._chooser.selection() if selects else None
-            taught = self._taught if distils else ()
+            teachers = self._teachers if distils else ()
             self._compiled[phase] = make_compress_step(
-                self._recipe, source.activations, source.statistics, selection, taught, frozen
+                self._recipe, source.activations, source.statistics, selection, teachers, frozen
             )
         return self._compiled[phase]
 

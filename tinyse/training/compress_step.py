@@ -79,14 +79,14 @@ def make_compress_step(
     activations: Activations,
     statistics: tuple[NDArray[np.float32], NDArray[np.float32]],
     selection: Selection | None = None,
-    taught_by: Sequence[Teacher] = (),
+    teachers: Sequence[Teacher] = (),
     frozen: bool = False,
 ) -> Step:
     """A compiled `step(state, batch, fixed, knobs) -> state, loss, gradient_norm`.
 
     statistics : mean, std [128] of the features
     selection : makes the masks from the parameters' thresholds; without, `fixed["masks"]` holds
-    taught_by : the networks whose mean mask is followed, while it is
+    teachers : the networks whose mean mask is followed, while it is
     frozen : the choice is fixed: what is out learns nothing more, and the optimiser sees what is
         in alone (a step that is orthogonalised with the rest would mostly move the rest)
     fixed : {"masks": array -> [n, m], "teachers": the parameters of each}
@@ -107,13 +107,13 @@ def make_compress_step(
         mask = masks_of(parameters, masks, frames)
         task = drawn.loss_of(mask)
         total = task + knobs["penalty"] * kept
-        if taught_by:
+        if teachers:
             # Rows are drawn alike, so half of them stand for all, at half the teachers' cost.
             rows = -(-frames.shape[0] // 2)
-            pairs = zip(taught_by, fixed["teachers"], strict=True)
-            taught = [each.mask(given, frames[:rows]) for each, given in pairs]
-            followed = sum(taught[1:], start=taught[0]) / len(taught)
-            total = total + settings.distil * mask_distance(mask[:rows], followed)
+            pairs = zip(teachers, fixed["teachers"], strict=True)
+            told = [each.mask(given, frames[:rows]) for each, given in pairs]
+            mean_mask = sum(told[1:], start=told[0]) / len(told)
+            total = total + settings.distil * mask_distance(mask[:rows], mean_mask)
         return straight_through(task, total)
 
     value_and_gradient = backend.value_and_gradient(loss)

@@ -1,4 +1,4 @@
-"""Networks that a compression run reads: the one it starts from, and the one it follows."""
+"""Networks that a compression run reads: the one it starts from, and those it follows."""
 
 from __future__ import annotations
 

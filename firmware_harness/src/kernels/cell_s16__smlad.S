@@ -21,7 +21,7 @@
     .equ KEEP, 16           /* 2^14 - 1 */
     .equ ENTER, 20          /* 2^right - 1, right + 1 */
     .equ LEAVE, 28
-    .equ CLIP, 36           /* 32767 - clip, 65535 - 2 clip; 32768 - clip, and the factor */
+    .equ CLIP, 36           /* 32767 - clip, 65535 - 2 clip; 32768 - clip, 4 factors */
     .equ ZERO, 52           /* of h; the end of c */
 
 /* \x = sigmoid of Q3.12 in the upper half. */

@@ -96,7 +96,8 @@ typedef struct {
 
 void ts_smlad_cells(const ts_smlad_cell *constants, const int16_t *gates, int16_t *c, int8_t *h);
 
-/* Scales that are powers of two, a clip above half of int16, products that need no saturation. */
+/* Scales that are powers of two, a clip above half of int16, products that need no saturation, four
+ * times the factor in int16. */
 static int loop_fits(const ts_layer_record *record)
 {
     const int32_t power_of_two = 1 << 30;
