@@ -53,10 +53,11 @@ static float log2_of(float value)
     return (float)exponent + 2.88539008f * z * series; /* 2 / ln 2 */
 }
 
+/* Of at most a million: ts_frontend_check sees to it. */
 static int8_t byte_of(float steps)
 {
-    const float bounded = steps > 127.0f ? 127.0f : steps > -128.0f ? steps : -128.0f;
-    return (int8_t)(bounded + (bounded < 0.0f ? -0.5f : 0.5f));
+    const int32_t whole = (int32_t)(steps + (steps < 0.0f ? -0.5f : 0.5f));
+    return (int8_t)(whole > 127 ? 127 : whole < -128 ? -128 : whole);
 }
 
 void ts_take_features(tinyse_audio *audio)

@@ -18,8 +18,14 @@
 
 #include <stdint.h>
 
-#define TS_CURVE 385 /* up to 3 * 32767 / 256 and its neighbour; constant from TS_FLAT on */
+/* Constant from TS_FLAT on, where all but the vectors of an M55 stop: they go up to 3 * 32767 / 256
+ * and its neighbour. */
 #define TS_FLAT 255
+#ifdef __ARM_FEATURE_MVE
+#define TS_CURVE 385
+#else
+#define TS_CURVE (TS_FLAT + 2)
+#endif
 
 extern const int16_t ts_curve[TS_CURVE];
 

@@ -73,7 +73,7 @@ def _in_int32(values: NDArray[np.int64]) -> NDArray[np.int64]:
 def tables_c() -> str:
     """The text of tables.c."""
     arrays = (
-        _array("int16_t ts_curve[TS_CURVE]", curve(), 12),
+        _array("int16_t ts_curve[TS_CURVE]", curve(), 12, TANH_BELOW + 1),
         _array("int32_t ts_sigmoid_base[2 * TS_SIGMOID_BELOW]", sigmoid_bases(), 8),
         _array("int32_t ts_tanh_base[2 * TS_TANH_BELOW]", tanh_bases(), 8),
         _array("uint16_t ts_slope[2 * TS_TANH_BELOW]", slopes(), 12),
@@ -81,7 +81,16 @@ def tables_c() -> str:
     return _HEAD + "\n".join(arrays)
 
 
-def _array(name: str, values: NDArray[np.int64], in_a_line: int) -> str:
-    starts = range(0, len(values), in_a_line)
-    lines = ["    " + " ".join(f"{x}," for x in values[at : at + in_a_line]) for at in starts]
+def _array(name: str, values: NDArray[np.int64], in_a_line: int, needed: int | None = None) -> str:
+    """`needed` is how many of the values all processors have: the others have the rest too."""
+    lines = _lines(values[:needed], in_a_line)
+    if needed is not None:
+        size = name[name.index("[") + 1 : -1]
+        rest = _lines(values[needed:], in_a_line)
+        lines += [f"#if {size} > {needed}", *rest, "#endif"]
     return "\n".join([f"const {name} = {{", *lines, "};", ""])
+
+
+def _lines(values: NDArray[np.int64], in_a_line: int) -> list[str]:
+    starts = range(0, len(values), in_a_line)
+    return ["    " + " ".join(f"{x}," for x in values[at : at + in_a_line]) for at in starts]
