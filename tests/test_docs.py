@@ -15,6 +15,7 @@ from docs.generate.commands import all_commands, find_command
 from docs.generate.models import models_table
 from docs.generate.packages import licence_rows, pinned
 from tinyse.cli import COMMANDS
+from tinyse.files import read_json
 
 PAGES = sorted(
     path
@@ -159,3 +160,11 @@ def test_a_part_is_filled_between_its_markers_alone():
     assert filled(text, part, "new") == text.replace("old", "new")
     with pytest.raises(ValueError, match="expected one"):
         filled("no markers", part, "new")
+
+
+def test_a_published_model_is_called_as_its_folder() -> None:
+    """Cards and tables take the name from metrics.json, which is made in the folder of a run."""
+    found = {
+        path.parent.name: read_json(path)["model"] for path in ROOT.glob("models/*/metrics.json")
+    }
+    assert found and all(folder == name for folder, name in found.items()), found
