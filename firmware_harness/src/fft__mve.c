@@ -10,7 +10,10 @@ typedef float32x4_t ts_pair; /* re, im, re, im */
 
 static inline ts_pair at(const float *data, unsigned value) { return vld1q_f32(data + 2 * value); }
 
-static inline void put(float *data, unsigned value, ts_pair pair) { vst1q_f32(data + 2 * value, pair); }
+static inline void put(float *data, unsigned value, ts_pair pair)
+{
+    vst1q_f32(data + 2 * value, pair);
+}
 
 static inline ts_pair times(ts_pair a, ts_pair b)
 {

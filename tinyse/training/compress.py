@@ -47,6 +47,7 @@ from tinyse.training import calibrate, checkpoint
 from tinyse.training.checkpoint import Progress
 from tinyse.training.choosing import Chooser, part_of, without_thresholds
 from tinyse.training.compress_step import (
+    Fixed,
     Knobs,
     Step,
     forward_pass,
@@ -249,7 +250,7 @@ class _Compression:
         penalty = chooser.penalty if selects else 0.0
         rate, of_thresholds = level.learning_rate(step), level.threshold_rate(step)
         knobs = Knobs(step + 1, rate, penalty, level.slope(step), of_thresholds)
-        fixed = {"masks": chooser.masks, "teachers": self._of_teachers}
+        fixed = Fixed(masks=chooser.masks, teachers=self._of_teachers)
         compiled = self._step(selects, step < level.distilled, step >= level.freeze)
         state, loss, norm = compiled(tuple(self._state), batch, fixed, knobs.arrays())
         loss = float(loss)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,16 @@ from tinyse.training.losses import Batch, mask_distance, mixed_task
 from tinyse.training.source import Teacher
 from tinyse.training.step import OPTIMISERS, PlainState, State, clipped, finite_or_zero, shrunk
 
-Fixed = Mapping[str, Any]
 ForwardPass = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Tensor], Tensor]
+
+
+class Fixed(TypedDict):
+    """What a step reads and leaves: array -> mask [n, m]; the parameters of each teacher."""
+
+    masks: Mapping[str, Tensor]
+    teachers: Sequence[Mapping[str, Tensor]]
+
+
 Step = Callable[[PlainState, Batch, Fixed, Mapping[str, Tensor]], tuple[PlainState, Tensor, Tensor]]
 
 
@@ -89,7 +97,6 @@ def make_compress_step(
     teachers : the networks whose mean mask is followed, while it is
     frozen : the choice is fixed: what is out learns nothing more, and the optimiser sees what is
         in alone (a step that is orthogonalised with the rest would mostly move the rest)
-    fixed : {"masks": array -> [n, m], "teachers": the parameters of each}
     """
     settings = settings_of(recipe)
     mean, std = statistics
