@@ -17,7 +17,7 @@ from tinyse.audio.lists import MixtureList, read_list
 from tinyse.cli import main
 from tinyse.errors import InputError
 from tinyse.files import packaged, sha256
-from tinyse.publish import add_seed, publish
+from tinyse.publish import add_seed, publish, recount
 
 pytest.importorskip("jinja2")
 RECORD = {"seed": 3, "valid_si_sdr_gain": 7.5, "steps": 10}
@@ -179,6 +179,39 @@ def test_a_model_that_began_with_a_published_one_has_its_peers(monkeypatch) -> N
     assert publishing._peer_names("lstm_256:float") == ("float",)
 
 
+def test_losses_are_counted_anew_from_another_network(
+    run, tmp_path, tiny_corpus, without_tensorflow, monkeypatch
+) -> None:
+    folder, test = tmp_path / "small", read_list(tiny_corpus / "mixtures_test.csv")
+    rooms, evaluated = named(test, "rooms.csv"), publishing.evaluate
+    before = publish(run, folder, test, minutes=2, others=[rooms], seeds=[with_seed(run, 4, 7.1)])
+
+    def better(model, mixtures, *arguments, against, **options):
+        assert against == "better:float"
+        result = evaluated(model, mixtures, *arguments, against=against, **options)
+        lost = result["against"]["sdr_loss"] + (0.25 if mixtures is test else 0.5)
+        return result | {"against": result["against"] | {"model": "better", "sdr_loss": lost}}
+
+    monkeypatch.setattr(publishing, "evaluate", better)
+    after = recount(folder, "better", [rooms, test])
+    assert after == json.loads((folder / "metrics.json").read_text())
+    tables = [
+        (after, before, 0.25),
+        (after["lists"]["rooms.csv"], before["lists"]["rooms.csv"], 0.5),
+    ]
+    for now, then, more in tables:
+        assert now["against"]["sdr_loss"] == pytest.approx(then["against"]["sdr_loss"] + more)
+        assert now["quality"] == then["quality"]
+    for now, then in zip(after["seeds"], before["seeds"], strict=True):
+        assert now["sdr_loss"] == pytest.approx(then["sdr_loss"] + 0.25)
+    assert "SDR lost against better" in (folder / "README.md").read_text("utf-8")
+    with pytest.raises(InputError, match=r"was measured on mixtures_test.csv and rooms.csv"):
+        recount(folder, "better", [test])
+    (folder / "model.tflite").write_bytes(b"another")
+    with pytest.raises(InputError, match="is not the file that was measured"):
+        recount(folder, "better", [rooms, test])
+
+
 def test_one_list_is_enough(run, tmp_path, tiny_corpus, without_tensorflow) -> None:
     listed = read_list(tiny_corpus / "mixtures_test.csv")
     metrics = publish(run, tmp_path / "small", listed, minutes=2)
@@ -287,15 +320,17 @@ HOUR = {"minutes": 60, "drift_db": 2.0, "cell_growth": 1.0}
 
 
 @pytest.mark.parametrize(
-    ("model", "known", "reference"),
+    ("model", "known", "against", "reference"),
     [
-        ("lstm_256", True, "lstm_256:float"),
-        ("lstm_256", False, "float"),
-        ("lstm_256_unit", True, "lstm_256:float"),
+        ("lstm_256", True, None, "lstm_256:float"),
+        ("lstm_256", False, None, "float"),
+        ("lstm_256_unit", True, None, "lstm_256:float"),
+        ("lstm_256", True, "lstm_tiny", "lstm_tiny:float"),
+        ("lstm_256", True, "float", "float"),
     ],
 )
 def test_a_compressed_run_is_held_against_the_published_float_network_it_began_with(
-    run, tmp_path, tiny_corpus, without_tensorflow, monkeypatch, model, known, reference
+    run, tmp_path, tiny_corpus, without_tensorflow, monkeypatch, model, known, against, reference
 ) -> None:
     recipe = run / "recipe.toml"
     recipe.write_text(
@@ -315,7 +350,8 @@ def test_a_compressed_run_is_held_against_the_published_float_network_it_began_w
         return evaluated(*arguments, against=against, **options)
 
     monkeypatch.setattr(publishing, "evaluate", listening)
-    publish(run, tmp_path / "small", read_list(tiny_corpus / "mixtures_test.csv"), minutes=2)
+    test = read_list(tiny_corpus / "mixtures_test.csv")
+    publish(run, tmp_path / "small", test, minutes=2, against=against)
     assert asked == [reference]
     card = (tmp_path / "small" / "README.md").read_text("utf-8")
     assert f"75.12 % of the blocks of 4x4 weights of `{model}` are gone and what stays" in card

@@ -69,6 +69,7 @@ def publish(
     minutes: int = MINUTES,
     notice: Callable[[str], None] = lambda line: None,
     seeds: Sequence[Path] = (),
+    against: str | None = None,
 ) -> dict[str, Any]:
     """Make `folder` from the finished `run`; returns metrics.json.
 
@@ -77,6 +78,8 @@ def publish(
     mixtures : the test list of the headline figures, read once, against the float network and the
         other peers that are installed; of a compressed run, against the published float network
         that it began with, whose peers are its own
+    against : the published model whose float network losses are counted from instead; "float" is
+        the run's own, with its peers
     others : lists that are scored too, under `lists`
     minutes : of the run without a reset
     notice : is told what was left out for want of a tool
@@ -100,7 +103,7 @@ def publish(
         for name in COPIED:
             write_bytes(place / name, read_bytes(run / name))
         file = export_model(place, place)
-        reference = _reference(place)
+        reference = _reference(place) if against is None else _float_of(against)
         result = _scored(place, mixtures, reference, _peer_names(reference), progress)
         metrics = with_file_figures(_metrics(place, file, result, mixtures), file, notice)
         metrics["seeds"] += [_seed(each, mixtures, reference, progress) for each in seeds]
@@ -204,6 +207,8 @@ def add_seed(
     with figures_of(folder / "metrics.json"):
         seeds = [line["seed"] for line in metrics["seeds"]]
         listed, digest = metrics["list"]["name"], metrics["list"]["sha256"]
+        counted_from = metrics["against"]["model"]
+        reference = _float_of(FLOAT if counted_from == metrics["model"] else counted_from)
     if seed in seeds:
         raise InputError(f"has a line for seed {seed}", folder, "give a run with another seed")
     if mixtures.sha256 != digest:
@@ -212,7 +217,7 @@ def add_seed(
     if _best_first([folder, run])[0] != folder and not _has_followers(folder):
         what = f"is better by validation than {folder.name}"
         raise InputError(what, run, "publish both runs anew, with --force")
-    metrics["seeds"].append(_seed(run, mixtures, _reference(folder), progress))
+    metrics["seeds"].append(_seed(run, mixtures, reference, progress))
     write_json(folder / "metrics.json", metrics)
     write_card(folder, force=True)
     return metrics
@@ -270,8 +275,13 @@ def _reference(folder: Path) -> str:
         weights, began = source / "weights.npz", read_json(folder / "run.json").get("source_sha256")
         if not weights.is_file() or sha256(weights) != began:
             break
-        folder, found = source, f"{settings.source}:{FLOAT}"
+        folder, found = source, _float_of(settings.source)
     return found
+
+
+def _float_of(model: str) -> str:
+    """What `evaluate` is told to compare with a model's float network; FLOAT is the run's own."""
+    return model if model == FLOAT else f"{model}:{FLOAT}"
 
 
 def _scored(
@@ -394,14 +404,10 @@ def refresh(name: str | Path, notice: Callable[[str], None]) -> dict[str, Any]:
     must be here.
     """
     folder = find_published(name)
-    metrics, file = read_json(folder / "metrics.json"), folder / "model.tflite"
+    metrics, file = read_json(folder / "metrics.json"), folder / MODEL
     with figures_of(folder / "metrics.json"):  # said before anything is measured
         metrics |= {part: metrics[part] | {} for part in ("memory", "check")}
-    manifest = read_json(folder / MANIFEST)
-    with figures_of(folder / MANIFEST):
-        exported = manifest["files"]["model.tflite"]["sha256"]
-    if sha256(file) != exported:
-        raise InputError("is not the file that was measured", file, "publish the run again")
+    _refuse_another_file(folder)
     left_out: list[str] = []
     metrics = with_file_figures(metrics, file, left_out.append)
     if left_out and "instructions" in metrics:
@@ -415,6 +421,48 @@ def refresh(name: str | Path, notice: Callable[[str], None]) -> dict[str, Any]:
     write_json(folder / "metrics.json", metrics)
     write_card(folder, force=True)
     return metrics
+
+
+def recount(
+    name: str | Path,
+    against: str,
+    lists: Sequence[MixtureList],
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Count a published model's losses from the float network of `against`; returns metrics.json.
+
+    The lists that it was measured on are scored again for that, and `against` of each written
+    anew.  What another seed loses in the mean is the gain of `against` less the seed's own, so it
+    moves as the model's does.  All else stays, so the file must be the one that was scored.
+    """
+    folder = find_published(name)
+    metrics, listed = read_json(folder / "metrics.json"), {each.name: each for each in lists}
+    with figures_of(folder / "metrics.json"):
+        tables = [metrics, *metrics.get("lists", {}).values()]
+        wanted = {table["list"]["name"]: table["list"]["sha256"] for table in tables}
+        before = metrics["against"]["sdr_loss"]
+    if {each.name: each.sha256 for each in lists} != wanted:
+        what = f"was measured on {' and '.join(wanted)}"
+        raise InputError(what, folder, "give --list for each of these, and no other")
+    _refuse_another_file(folder)
+    for table in tables:
+        mixtures = listed[table["list"]["name"]]
+        table["against"] = _scored(folder, mixtures, _float_of(against), (), progress)["against"]
+    for line in metrics["seeds"]:
+        line["sdr_loss"] = round(line["sdr_loss"] + metrics["against"]["sdr_loss"] - before, 4)
+    write_json(folder / "metrics.json", metrics)
+    write_card(folder, force=True)
+    return metrics
+
+
+def _refuse_another_file(folder: Path) -> None:
+    """InputError where a published file is not the one that its figures were measured on."""
+    manifest = read_json(folder / MANIFEST)
+    with figures_of(folder / MANIFEST):
+        exported = manifest["files"][MODEL]["sha256"]
+    if sha256(folder / MODEL) != exported:
+        what = "is not the file that was measured"
+        raise InputError(what, folder / MODEL, "publish the run again")
 
 
 def write_golden(file: Path, mixtures: MixtureList, path: Path) -> None:

@@ -32,14 +32,20 @@ from click.core import ParameterSource
     "--refresh",
     is_flag=True,
     help="RUN is a published model: measure bytes, instructions and memory of its file again, and"
-    " keep its quality.",
+    " keep its quality; or, with --against and its lists, count its losses anew.",
 )
 @click.option(
     "--seed-of",
     metavar="MODEL",
     help="A published model: score RUN, another seed of it, on the --list of its headline figures.",
 )
-def command(runs, output, listed, data, force, refresh, seed_of) -> None:
+@click.option(
+    "--against",
+    metavar="MODEL",
+    help="Count losses from this published model's float network; float is the run's own."
+    "  [default: the published one that RUN began with, else its own]",
+)
+def command(runs, output, listed, data, force, refresh, seed_of, against) -> None:
     """Export RUN, measure the file on the test lists, write its golden vectors and its card.
 
     Of several runs, which differ in their seed alone, the best by validation is published.
@@ -47,15 +53,18 @@ def command(runs, output, listed, data, force, refresh, seed_of) -> None:
     if refresh:
         # A folder from the environment is no option that was given.
         source = click.get_current_context().get_parameter_source("data")
-        others = seed_of or source is ParameterSource.COMMANDLINE
-        _refresh(runs[0], output or listed or force or runs[1:] or others)
+        others = output or force or runs[1:] or seed_of
+        if against is not None:
+            _recount(runs[0], against, listed, data, others)
+        else:
+            _refresh(runs[0], listed or others or source is ParameterSource.COMMANDLINE)
         return
     if not listed:
         raise click.UsageError("give --list, a test list to measure on")
     if seed_of is not None:
-        _add_seed(runs, seed_of, listed, data, output or force)
+        _add_seed(runs, seed_of, listed, data, output or force or against)
         return
-    _publish(runs, output, listed, data, force)
+    _publish(runs, output, listed, data, force, against)
 
 
 def _refresh(model: Path, others: object) -> None:
@@ -66,6 +75,20 @@ def _refresh(model: Path, others: object) -> None:
     metrics = refresh(model, _notice)
     for core, count in metrics.get("instructions", {}).items():
         click.echo(f"{model}: {core}: {count:,} instructions a frame")
+
+
+def _recount(model: Path, against: str, listed, data, others: object) -> None:
+    from tinyse.cli.evaluate import chosen_list
+    from tinyse.cli.progress import bar
+    from tinyse.publish import recount
+    from tinyse.report.content import reference_name
+
+    if others:
+        raise click.UsageError("--refresh --against takes a published model and its --list")
+    with bar("rows") as tell:
+        metrics = recount(model, against, [chosen_list(path, data) for path in listed], tell)
+    lost = metrics["against"]["sdr_loss"]
+    click.echo(f"{model}: {lost:.3f} dB SDR less than {reference_name(metrics)}")
 
 
 def _add_seed(runs, model, listed, data, others: object) -> None:
@@ -88,7 +111,7 @@ def _notice(line: str) -> None:
     click.echo(line, err=True)
 
 
-def _publish(runs, output, listed, data, force) -> None:
+def _publish(runs, output, listed, data, force, against) -> None:
     from tinyse.cli.evaluate import chosen_list
     from tinyse.cli.progress import bar
     from tinyse.publish import publish
@@ -100,7 +123,10 @@ def _publish(runs, output, listed, data, force) -> None:
     first, *others = (chosen_list(path, data) for path in listed)
     with bar("rows") as tell:
         metrics = publish(
-            runs[0], folder, first, force, tell, others, notice=_notice, seeds=runs[1:]
+            *(runs[0], folder, first, force, tell, others),
+            notice=_notice,
+            seeds=runs[1:],
+            against=against,
         )
     quality, against = metrics["quality"], metrics["against"]
     click.echo(
