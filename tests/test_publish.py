@@ -322,11 +322,11 @@ HOUR = {"minutes": 60, "drift_db": 2.0, "cell_growth": 1.0}
 @pytest.mark.parametrize(
     ("model", "known", "against", "reference"),
     [
-        ("lstm_256", True, None, "lstm_256:float"),
-        ("lstm_256", False, None, "float"),
-        ("lstm_256_unit", True, None, "lstm_256:float"),
-        ("lstm_256", True, "lstm_tiny", "lstm_tiny:float"),
-        ("lstm_256", True, "float", "float"),
+        ("lstm_256_first", True, None, "lstm_256_first:float"),
+        ("lstm_256_first", False, None, "float"),
+        ("lstm_256_unit", True, None, "lstm_256_first:float"),
+        ("lstm_256_first", True, "lstm_tiny", "lstm_tiny:float"),
+        ("lstm_256_first", True, "float", "float"),
     ],
 )
 def test_a_compressed_run_is_held_against_the_published_float_network_it_began_with(
@@ -337,7 +337,7 @@ def test_a_compressed_run_is_held_against_the_published_float_network_it_began_w
         recipe.read_text()
         + f'[compress]\nsource = "{model}"\nlevels = [0.75]\n'
         + 'weight_bits = 5\nbudgets = {"mask/kernel" = 0.5, "dense*" = 0.25}\n'
-        + '[train]\nprecision = "bfloat16"\n'
+        + '[train]\nprecision = "bfloat16"\n[mixing]\nlevel_dbfs = [-66.0, -12.0]\n'
     )
     source = sha256(packaged("models", model) / "weights.npz") if known else "another"
     levels = [{"sparsity_asked": 0.75, "sparsity": 0.7512}]
@@ -358,5 +358,6 @@ def test_a_compressed_run_is_held_against_the_published_float_network_it_began_w
     assert "what stays has 5 bits, chosen by `learned` and trained together with int8" in card
     assert "    export KERAS_BACKEND=jax\n    tinyse compress" in card
     assert '--set train.precision="bfloat16"' in card
+    assert " --set mixing.level_dbfs='[-66.0, -12.0]' " in card
     assert f"tinyse compress {model} --structure block:4x4 --levels 0.75" in card
     assert """--set compress.budgets='{"mask/kernel"=0.5,"dense*"=0.25}'""" in card

@@ -37,6 +37,7 @@ Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Part = Annotated[float, msgspec.Meta(gt=0.0, le=1.0)]  # a share that is not nothing
 Sparsity = Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)]
 Positive = Annotated[float, msgspec.Meta(gt=0.0, le=1e6)]
+Dbfs = Annotated[float, msgspec.Meta(ge=-120.0, le=0.0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0.0, le=1e6)]
 Range = tuple[float, float]  # low, high
 Text = Annotated[str, msgspec.Meta(min_length=1)]
@@ -169,6 +170,9 @@ class Compress(Table, frozen=True):
     # A run or a model whose mask is followed, or several, by the mean of their masks; the source,
     # where none is named.
     teacher: str | Teachers = ""
+    # Of the mixture, as mixing.level_dbfs: rows below it a teacher hears louder by what is missing.
+    # A network that was trained on louder ones alone is a poor teacher for them.
+    teacher_dbfs: Dbfs = -50.0
     distil_share: Share = 1.0  # of the steps; what is left of them follows the loss alone
     validate_every: Count = 500  # steps
     # Learned thresholds: how many e-foldings they can move in a ramp, width of the sigmoid at both

@@ -8,6 +8,8 @@
                                                recordings in TINYSE_DATA
     python -m docs.generate --ceilings         score the best masks first (minutes), on the same
     python -m docs.generate --collect SWEEP    keep what a finished sweep has measured first
+    python -m docs.generate --taught           score the sparse models against the dense one that
+                                               went on first (minutes), on the same
     python -m docs.generate --heard DIR        score the sparse models row by row first (minutes),
                                                on recordings in TINYSE_DATA; their sound into DIR
 

@@ -13,6 +13,8 @@ from docs.generate.cost import write_costs
 from docs.generate.firmware import write_firmware
 from docs.generate.heard import write_heard
 from docs.generate.profiles import write_profiles
+from docs.generate.results import BASELINE, FIRST, PUBLISHED
+from docs.generate.taught import write_taught
 
 
 def main(check: bool) -> int:
@@ -40,6 +42,8 @@ if __name__ == "__main__":
         write_ceilings(ROOT, Path(os.environ["TINYSE_DATA"]))
     if "--collect" in sys.argv[1:]:
         collect(Path(sys.argv[sys.argv.index("--collect") + 1]), ROOT)
+    if "--taught" in sys.argv[1:]:
+        write_taught(ROOT, Path(os.environ["TINYSE_DATA"]), [*PUBLISHED], BASELINE, FIRST)
     if "--heard" in sys.argv[1:]:
         data = Path(os.environ["TINYSE_DATA"])
         write_heard(ROOT, data, Path(sys.argv[sys.argv.index("--heard") + 1]))

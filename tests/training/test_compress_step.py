@@ -52,10 +52,12 @@ def parts(tmp_path_factory):
 UNBOUND = Train(optimiser="adam", clip_norm=1e9)
 
 
-def stepped(parts, train: Train, *made, state=None, teachers=(), penalty=0.0, frozen=False):
+def stepped(
+    parts, train: Train, *made, state=None, teachers=(), penalty=0.0, frozen=False, asked=None
+):
     """The state and the loss of one step; `made` goes to `make_compress_step`."""
     parameters, masks, activations, statistics = parts
-    recipe = Recipe(name="x", network=NETWORK, train=train, compress=Compress())
+    recipe = Recipe(name="x", network=NETWORK, train=train, compress=asked or Compress())
     step = make_compress_step(recipe, activations, statistics, *made, frozen=frozen)
     fixed = {"masks": masks, "teachers": teachers}
     knobs = Knobs(1, 1e-3, penalty, threshold_rate=1e-2)
@@ -112,22 +114,26 @@ def test_a_penalty_raises_every_threshold_and_touches_no_weight(parts):
         np.testing.assert_array_equal(pressed.first[name], free.first[name])
 
 
-@pytest.mark.parametrize("seeds", [(5,), (5, 6)])
-def test_teachers_add_the_gradient_of_the_distance_to_their_mean(parts, seeds):
+@pytest.mark.parametrize(("seeds", "least_dbfs"), [((5,), -50), ((5, 6), -50), ((5,), -20)])
+def test_teachers_add_the_gradient_of_the_distance_to_their_mean(parts, seeds, least_dbfs):
     parameters, masks, activations, (mean, std) = parts
     found = [float_weights((8,), (8,), seed=seed) for seed in seeds]
     teachers = [{name: arrays[name] for name in parameters} for arrays in found]
     alike = Normalisation(mean, std)
     taught_by = [Teacher.of(NETWORK, each, alike, alike) for each in teachers]
     alone, loss = stepped(parts, UNBOUND)
-    taught, same = stepped(parts, UNBOUND, None, taught_by, teachers=teachers)
+    asked = Compress(teacher_dbfs=least_dbfs)
+    taught, same = stepped(parts, UNBOUND, None, taught_by, teachers=teachers, asked=asked)
+    louder = np.maximum(least_dbfs - batch()["level_dbfs"], 0)[:2]
+    assert (least_dbfs == -50) == (not louder.any())
     recipe = Recipe(name="x", network=NETWORK, compress=Compress())
     frames = mixed_task(recipe.loss, batch(), mean, std).features
     masks_of = forward_pass(recipe, activations)
+    heard = ops.clip(frames[:2] + louder[:, None, None] / std, -4, 4)
 
     def distance(parameters):
         mask = masks_of(parameters, masks, frames)[:2]  # half of the rows stand for all
-        followed = ops.mean([forward(NETWORK, each, frames[:2]) for each in teachers], axis=0)
+        followed = ops.mean([forward(NETWORK, each, heard) for each in teachers], axis=0)
         return 100 * mask_distance(mask, followed)
 
     gradient = backend.compiled(lambda p: backend.value_and_gradient(distance)(p)[1])(parameters)

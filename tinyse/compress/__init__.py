@@ -189,7 +189,7 @@ def _named(recipe: Recipe, folder: Path, network: FloatNetwork, budget: Budget |
         asked = f"{budget.limit}-{budget.account}"
     name = f"{recipe.name}-{settings.structure.replace(':', '')}-{asked}-{settings.method}"
     if settings.levels == (0.0,) and settings.method != "offline":
-        name = f"{recipe.name}-int8"
+        name = f"{recipe.name}-{'int8' if settings.int8 else 'float'}"
     shape = recipe.network.resized({layer.name: layer.units for layer in network.layers})
     recipe = msgspec.structs.replace(recipe, name=name, network=shape)
     return _with(recipe, source=folder.resolve().name)

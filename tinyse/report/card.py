@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from tinyse.errors import CheckFailed, InputError
-from tinyse.files import read_bytes, read_json, write_text
+from tinyse.files import packaged, read_bytes, read_json, write_text
 from tinyse.metrics.bootstrap import FEWEST_GROUPS
 from tinyse.recipe import Compress, Recipe, Train, read_recipe
 from tinyse.report.content import COLUMNS, MINUS, RUNTIMES, number, reference_name, signed
@@ -222,10 +222,12 @@ def _description(recipe: Recipe, metrics: dict[str, Any]) -> str:
     if settings is None:
         return text
     if not settings.levels[-1]:
-        teachers = " and ".join(f"`{name}`" for name in settings.teachers)
-        taught = f" and following {teachers}" if teachers else ""
+        *others, last = (f"`{name}`" for name in settings.teachers or ("",))
+        teachers = f"{', '.join(others)} and {last}" if others else last
+        taught = f" and following {teachers}" if settings.teachers else ""
         left = ", what pruning of whole units had left" if settings.structure == "unit" else ""
-        on = f"Trained on, in the integers of this file{taught}, from `{settings.source}`{left}."
+        kind = "the integers of this file" if settings.int8 else "float"
+        on = f"Trained on, in {kind}{taught}, from `{settings.source}`{left}."
         return f"{text} {on}"
     block = settings.structure.removeprefix("block:")
     groups = {"weight": "single weights", "unit": "weights, with whole units,"}
@@ -264,6 +266,7 @@ def _command(recipe: Recipe) -> str:
         for name, value in msgspec.to_builtins(settings).items()
         if name not in given and value != msgspec.to_builtins(Compress())[name]
     }
+    rest |= _of_its_own(recipe, packaged("models", settings.source) / "recipe.toml")
     rest["train.seed"] = recipe.train.seed
     if recipe.train.precision != Train().precision:  # which a compressed run does not inherit
         rest["train.precision"] = recipe.train.precision
@@ -274,6 +277,19 @@ def _command(recipe: Recipe) -> str:
     words += [f"--method {settings.method}"]
     words += [f"--set {name}={_toml(value)}" for name, value in rest.items()]
     return " ".join(words)
+
+
+def _of_its_own(recipe: Recipe, source: Path) -> dict[str, Any]:
+    """What it heard otherwise than its source, whose recipe a compressed run inherits."""
+    if not source.is_file():
+        return {}
+    own, inherited = (msgspec.to_builtins(each) for each in (recipe, read_recipe(source)))
+    return {
+        f"{table}.{key}": value
+        for table in ("data", "mixing", "loss")
+        for key, value in own[table].items()
+        if value != inherited[table][key]
+    }
 
 
 def _toml(value: Any) -> str:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TypedDict
 
 import numpy as np
+from keras import ops
 from numpy.typing import NDArray
 
 from tinyse.network import backend
@@ -118,7 +119,9 @@ def make_compress_step(
             # Rows are drawn alike, so half of them stand for all, at half the teachers' cost.
             rows = -(-frames.shape[0] // 2)
             pairs = zip(teachers, fixed["teachers"], strict=True)
-            told = [each.mask(given, frames[:rows]) for each, given in pairs]
+            louder = ops.maximum(settings.teacher_dbfs - batch["level_dbfs"][:rows], 0.0)
+            heard = frames[:rows] + louder[:, None, None] / std
+            told = [each.mask(given, heard) for each, given in pairs]
             mean_mask = sum(told[1:], start=told[0]) / len(told)
             total = total + settings.distil * mask_distance(mask[:rows], mean_mask)
         return straight_through(task, total)
