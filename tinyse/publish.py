@@ -47,7 +47,7 @@ from tinyse.files import (
 from tinyse.pack.files import native_bytes
 from tinyse.quant.weights import made_of_weights
 from tinyse.recipe import Network, Recipe, read_recipe
-from tinyse.report.card import CARD, write_card
+from tinyse.report.card import CARD, against_what, write_card
 from tinyse.tflite.check import load
 
 SCHEMA = 1
@@ -207,8 +207,7 @@ def add_seed(
     with figures_of(folder / "metrics.json"):
         seeds = [line["seed"] for line in metrics["seeds"]]
         listed, digest = metrics["list"]["name"], metrics["list"]["sha256"]
-        counted_from = metrics["against"]["model"]
-        reference = _float_of(FLOAT if counted_from == metrics["model"] else counted_from)
+        reference = against_what(metrics)
     if seed in seeds:
         raise InputError(f"has a line for seed {seed}", folder, "give a run with another seed")
     if mixtures.sha256 != digest:

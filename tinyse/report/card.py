@@ -104,7 +104,7 @@ def _values(metrics: dict[str, Any], manifest: dict[str, Any], recipe: Recipe) -
         "quality": quality,
         "against": against,
         "reference": reference_name(metrics) if against else "",
-        "against_what": _against_what(metrics),
+        "against_what": against_what(metrics),
         "columns": _columns(quality),
         "conditions": _conditions(quality),
         "breakdown": _breakdown(quality),
@@ -249,7 +249,7 @@ def _not_held(metrics: dict[str, Any]) -> list[str]:
     ]
 
 
-def _against_what(metrics: dict[str, Any]) -> str:
+def against_what(metrics: dict[str, Any]) -> str:
     """What `tinyse evaluate --against` is told to count losses as the card does."""
     other = metrics.get("against", {}).get("model", metrics["model"])
     return "float" if other == metrics["model"] else f"{other}:float"
