@@ -324,7 +324,7 @@ HOUR = {"minutes": 60, "drift_db": 2.0, "cell_growth": 1.0}
     [
         ("lstm_256_first", True, None, "lstm_256_first:float"),
         ("lstm_256_first", False, None, "float"),
-        ("lstm_256_unit", True, None, "lstm_256_first:float"),
+        ("lstm_256_unit_third", True, None, "lstm_256_first:float"),
         ("lstm_256_first", True, "lstm_tiny", "lstm_tiny:float"),
         ("lstm_256_first", True, "float", "float"),
     ],
