@@ -222,9 +222,9 @@ def _description(recipe: Recipe, metrics: dict[str, Any]) -> str:
     if settings is None:
         return text
     if not settings.levels[-1]:
-        *others, last = (f"`{name}`" for name in settings.teachers or ("",))
-        teachers = f"{', '.join(others)} and {last}" if others else last
-        taught = f" and following {teachers}" if settings.teachers else ""
+        names = [f"`{name}`" for name in settings.teachers]
+        teachers = " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+        taught = f" and following {teachers}" if teachers else ""
         left = ", what pruning of whole units had left" if settings.structure == "unit" else ""
         kind = "the integers of this file" if settings.int8 else "float"
         on = f"Trained on, in {kind}{taught}, from `{settings.source}`{left}."
